@@ -1,0 +1,1 @@
+//! The rules of identity, one folder per subsystem; no HTTP, no JSON text.

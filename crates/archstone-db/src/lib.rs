@@ -1,0 +1,1 @@
+//! Storage: one text of each query for SQLite, MariaDB/MySQL and PostgreSQL, schema, clock.

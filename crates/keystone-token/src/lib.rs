@@ -1,0 +1,1 @@
+//! Keystone token formats: Fernet, JWS, receipts, credential blobs.

@@ -1,0 +1,1 @@
+//! The oslo.policy language: rules in, compiled checks out.
