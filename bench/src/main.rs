@@ -1,0 +1,81 @@
+//! Measures an Identity endpoint: `load` issues and validates tokens and checks every reply, `wire` is the bare HTTP
+//! server that a real one is compared with, answering what `record` has seen a real one answer.
+//!
+//! **Invariant:** nothing here knows which program answers; only the Identity v3 API is spoken.
+
+mod connection;
+mod identity;
+mod load;
+mod measure;
+mod wire;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(version, about)]
+struct Cli {
+    /// Threads of the runtime; all cores by default.
+    #[arg(long, global = true)]
+    threads: Option<usize>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Issue and validate tokens, check all replies, print throughput and latencies.
+    Load(load::Options),
+    /// Record one issue and one validation, for `wire`.
+    Record(wire::RecordOptions),
+    /// Serve a recording, as fast as the HTTP library can.
+    Wire(wire::ServeOptions),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    if let Some(threads) = cli.threads {
+        builder.worker_threads(threads.max(1));
+    }
+    let outcome = builder.enable_all().build().map_err(Error::io("starting the runtime")).and_then(|runtime| {
+        runtime.block_on(async {
+            match cli.command {
+                Command::Load(options) => load::run(options).await,
+                Command::Record(options) => wire::record(options).await,
+                Command::Wire(options) => wire::serve(options).await,
+            }
+        })
+    });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("archstone-bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Why a measurement could not be made, or must not be believed.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error("{0}")]
+    Usage(String),
+    #[error("{0}")]
+    Reply(#[from] identity::WrongReply),
+    #[error(transparent)]
+    Exchange(#[from] connection::ExchangeError),
+    #[error("{failed} of {requests} requests failed; the first: {first}")]
+    Failures { failed: u64, requests: u64, first: String },
+    #[error("{attempt}: {source}")]
+    Io { attempt: String, source: std::io::Error },
+    #[error("recording: {0}")]
+    Recording(#[from] serde_json::Error),
+}
+
+impl Error {
+    fn io(attempt: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
+        |source| Self::Io { attempt: attempt.into(), source }
+    }
+}
