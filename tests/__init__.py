@@ -1,0 +1,1 @@
+"""Tests of Archstone from outside: over HTTP, against programs and recordings we did not write."""
