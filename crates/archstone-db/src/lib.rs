@@ -1,1 +1,34 @@
-//! Storage: one text of each query for SQLite, MariaDB/MySQL and PostgreSQL, schema, clock.
+//! Storage: one text of each query for SQLite, MariaDB/MySQL and PostgreSQL, the schema, and the clock.
+//!
+//! [`Db`] is a pool of connections. Reads go through [`Query`], which both `&Db` and `&mut Tx` are; everything that
+//! changes rows goes through [`Db::write`], one transaction that ends by telling the other nodes what it touched.
+//! Statements are built with `sea_query` from the names in [`tables`]; what the three databases do differently is in
+//! [`dialect`].
+//!
+//! **Invariant:** nothing outside of this crate calls sqlx.
+
+mod clock;
+mod connection;
+mod db;
+pub mod dialect;
+mod error;
+mod json;
+mod options;
+mod query;
+mod row;
+mod statement;
+pub mod tables;
+mod tx;
+mod url;
+
+pub use clock::Clock;
+pub use db::Db;
+pub use dialect::Dialect;
+pub use error::{DbError, Retry};
+pub use json::json_text;
+pub use options::ConnectOptions;
+pub use query::Query;
+pub use row::{FromColumn, Row};
+pub use statement::Statement;
+pub use tx::{Touch, Tx};
+pub use url::SqlUrl;
