@@ -1,0 +1,3 @@
+//! Authorization: what a caller may do.
+
+pub mod policy;
