@@ -43,6 +43,8 @@ PAGES = {
 
 # The recorder kept only the newest entries of these lists.
 NEWEST_ONLY = {("revoke_events", 6), ("revoke_events", 10)}
+# Ids whose case the recorder changed: by the folder they stand in.
+UPPER_CASE = {"users": "u", "projects": "pj"}
 # Python Keystone signs these with the program xmlsec1.
 NEEDS_XMLSEC = {("federation", 59), ("federation", 60)}
 # What may revoke tokens; later tokens must be of a later second.
@@ -148,6 +150,11 @@ class Run:
 
     def send(self, file, step) -> http.Reply:
         path = substitute(step["path"], self.bindings)
+        path = re.sub(
+            r"/(users|projects)/(?=[0-9A-F]*[A-F])[0-9A-F]{32}",
+            lambda m: f"/{m[1]}/{self.bindings[UPPER_CASE[m[1]]].upper()}",
+            path,
+        )
         headers = substitute(step["request_headers"], {**self.bindings, "req_id": "req-" + "1" * 8 + "-1111" * 3 + "-" + "1" * 12})
         body = substitute(step.get("request_body"), self.bindings)
         if "request_body_raw" in step:
