@@ -1,4 +1,3 @@
 //! The rules of identity, one folder per subsystem; no HTTP, no JSON text.
 
 pub mod authz;
-pub mod identity;

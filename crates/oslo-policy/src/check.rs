@@ -25,8 +25,9 @@ pub(crate) type RuleId = usize;
 pub(crate) enum Check {
     Always,
     Never,
-    /// Cannot be evaluated: counts against the caller.
-    Invalid,
+    /// Cannot be evaluated: counts against the caller. The right side, if that can be read, has its say first: as in
+    /// the reference, an absent attribute is no match, whatever it was to be compared with.
+    Invalid(Option<Template>),
     Rule(RuleId),
     /// A role name without placeholders, in lower case.
     RoleName(String),
@@ -63,7 +64,10 @@ pub(crate) fn compile(expr: &Expr, resolve: &dyn Fn(&str) -> Option<RuleId>, fau
         },
         Expr::Match { kind, text } => match (read_kind(kind), Template::parse(text)) {
             (_, Err(fault)) => invalid(expr, &fault, faults),
-            (Kind::Invalid, _) => invalid(expr, "the left side is neither a credential nor a literal", faults),
+            (Kind::Invalid, Ok(template)) => {
+                invalid(expr, "the left side is neither a credential nor a literal", faults);
+                Check::Invalid(Some(template))
+            }
             (Kind::Literal(literal), Ok(template)) => Check::Literal(literal, template),
             (Kind::Path(path), Ok(template)) => Check::Credential(path, template),
         },
@@ -72,7 +76,7 @@ pub(crate) fn compile(expr: &Expr, resolve: &dyn Fn(&str) -> Option<RuleId>, fau
 
 fn invalid(expr: &Expr, fault: &str, faults: &mut Vec<String>) -> Check {
     faults.push(format!("`{expr}` cannot be evaluated: {fault}; it denies"));
-    Check::Invalid
+    Check::Invalid(None)
 }
 
 /// One evaluation: what the checks are compared with.
@@ -108,7 +112,9 @@ impl<'a> Evaluation<'a> {
         Ok(match check {
             Check::Always => true,
             Check::Never => false,
-            Check::Invalid => negated,
+            Check::Invalid(template) => {
+                negated && template.as_ref().is_none_or(|template| template.render(self.target).is_some())
+            }
             Check::Rule(id) => match self.rules.get(*id) {
                 Some(rule) => self.holds(rule, negated)?,
                 None => negated,

@@ -55,7 +55,7 @@ pub(crate) fn depth(checks: &[Check]) -> usize {
 fn cut_references(check: &mut Check, depth: usize, cut: &mut dyn FnMut(RuleId, usize) -> Option<usize>) -> usize {
     match check {
         Check::Rule(reference) => cut(*reference, depth).unwrap_or_else(|| {
-            *check = Check::Invalid;
+            *check = Check::Invalid(None);
             depth
         }),
         Check::Not(inner) => cut_references(inner, depth + 1, cut),

@@ -342,6 +342,31 @@ mod tests {
         assert_eq!(decide(ScopeType::Domain), Decision::WrongScope);
     }
 
+    /// The overrides of the golden recording `variant_policy_overrides`.
+    #[test]
+    fn overrides_of_the_golden_recording_are_sound() {
+        let dir = tempfile::tempdir().unwrap();
+        let rules = r#"
+            "identity:get_region": "role:member"
+            "identity:list_services": "role:member or project_id:%(project_id)s"
+            "identity:list_trusts": ""
+            "identity:list_users": "@"
+            "identity:list_roles": "!"
+            "identity:list_endpoints": "user_id:%(filter_attr.service_id)s"
+            "identity:create_service": "role:admin and 'custom':%(request_body.service.type)s""#;
+        fs::write(dir.path().join("policy.yaml"), rules).unwrap();
+        let options = Options { enforce_new_defaults: false, ..Options::default() };
+        let (policy, problems) = Policy::load(PolicySettings { options, ..settings(dir.path()) }).unwrap();
+        assert_eq!(problems, Vec::new());
+        assert!(allows(&policy, "identity:list_users", "nobody") && !allows(&policy, "identity:list_roles", "admin"));
+        let admin = map(&json!({"roles": ["admin"]}));
+        let create = |kind: &str| {
+            let target = map(&json!({"request_body": {"service": {"type": kind}}}));
+            policy.enforce("identity:create_service", &admin, &target, ScopeType::Project)
+        };
+        assert_eq!((create("custom"), create("compute")), (Decision::Allowed, Decision::Denied));
+    }
+
     #[test]
     fn changed_files_take_effect_and_broken_ones_do_not() {
         let dir = tempfile::tempdir().unwrap();

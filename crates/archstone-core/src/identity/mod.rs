@@ -1,3 +1,0 @@
-//! Users, groups and their passwords.
-
-pub mod password;
