@@ -176,6 +176,7 @@ fn pool_options<DB: Database>(pool: PoolOptions<DB>, options: &ConnectOptions) -
         .before_acquire(still_alive::<DB>)
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "sqlx's signature for it")]
 fn still_alive<DB: Database>(
     connection: &mut DB::Connection,
     about: PoolConnectionMetadata,

@@ -85,7 +85,7 @@ impl Db {
     /// The form `|tx| Box::pin(async move { … })` is what the compiler can see to be `Send` in today's Rust.
     ///
     /// ```
-    /// # use archstone_db::{Db, DbError, Touch, tables::Role};
+    /// # use archstone_db::{ConnectOptions, Db, DbError, SqlUrl, Touch, schema, tables::Role};
     /// # use sea_query::{Expr, ExprTrait, Query};
     /// async fn rename_role(db: &Db, id: &str, name: &str) -> Result<bool, DbError> {
     ///     db.write(|tx| {
@@ -104,6 +104,14 @@ impl Db {
     ///     })
     ///     .await
     /// }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), DbError> {
+    /// # let db = Db::connect(&SqlUrl::parse("sqlite://")?, &ConnectOptions::default()).await?;
+    /// # schema::create(&db).await?;
+    /// # let renaming = tokio::spawn(async move { rename_role(&db, "1234", "cook").await });
+    /// # assert!(!renaming.await.expect("no panic")?);
+    /// # Ok(())
+    /// # }
     /// ```
     ///
     /// # Errors

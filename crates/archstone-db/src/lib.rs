@@ -16,8 +16,13 @@ mod json;
 mod options;
 mod query;
 mod row;
+pub mod schema;
 mod statement;
 pub mod tables;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+#[cfg(test)]
+mod tests;
 mod tx;
 mod url;
 

@@ -65,8 +65,8 @@ impl Built {
         Ok(Self { sql, values: SqlxValues(Values(values)) })
     }
 
-    pub(crate) fn plain(sql: String) -> Self {
-        Self { sql, values: SqlxValues(Values(Vec::new())) }
+    pub(crate) fn plain(sql: &str) -> Self {
+        Self { sql: sql.to_owned(), values: SqlxValues(Values(Vec::new())) }
     }
 }
 

@@ -1,0 +1,74 @@
+//! Our own tables, beside the reference's: forward-only, with a version of their own.
+//!
+//! Python Keystone's Alembic knows nothing of them and leaves them alone.
+
+use crate::Dialect;
+
+/// The newest version; each step of [`migrations`] makes the next.
+pub(crate) const VERSION: u32 = 1;
+
+/// What brings a database from `version - 1` to `version`, for each version from 1 on.
+pub(crate) fn migrations(dialect: Dialect) -> [&'static str; VERSION as usize] {
+    match dialect {
+        Dialect::Sqlite => [SQLITE_1],
+        Dialect::MySql => [MYSQL_1],
+        Dialect::Postgres => [POSTGRESQL_1],
+    }
+}
+
+// Version 1: the clock. A tick's changes are numbered by `seq`; `at` is the database's time, for pruning.
+
+const SQLITE_1: &str = "
+CREATE TABLE archstone_version (version INTEGER NOT NULL PRIMARY KEY);
+CREATE TABLE archstone_clock (
+    writer VARCHAR(64) NOT NULL PRIMARY KEY,
+    tick BIGINT NOT NULL
+);
+CREATE TABLE archstone_change (
+    writer VARCHAR(64) NOT NULL,
+    tick BIGINT NOT NULL,
+    seq INTEGER NOT NULL,
+    kind VARCHAR(32) NOT NULL,
+    ref VARCHAR(255) NOT NULL,
+    at DATETIME NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    PRIMARY KEY (writer, tick, seq)
+);
+CREATE INDEX ix_archstone_change_at ON archstone_change (at);
+";
+
+// Compared byte by byte, whatever the database's default.
+const MYSQL_1: &str = "
+CREATE TABLE archstone_version (version int NOT NULL PRIMARY KEY) ENGINE=InnoDB;
+CREATE TABLE archstone_clock (
+    writer varchar(64) NOT NULL PRIMARY KEY,
+    tick bigint NOT NULL
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
+CREATE TABLE archstone_change (
+    writer varchar(64) NOT NULL,
+    tick bigint NOT NULL,
+    seq int NOT NULL,
+    kind varchar(32) NOT NULL,
+    ref varchar(255) NOT NULL,
+    at datetime NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    PRIMARY KEY (writer, tick, seq),
+    KEY ix_archstone_change_at (at)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
+";
+
+const POSTGRESQL_1: &str = "
+CREATE TABLE archstone_version (version integer NOT NULL PRIMARY KEY);
+CREATE TABLE archstone_clock (
+    writer varchar(64) NOT NULL PRIMARY KEY,
+    tick bigint NOT NULL
+);
+CREATE TABLE archstone_change (
+    writer varchar(64) NOT NULL,
+    tick bigint NOT NULL,
+    seq integer NOT NULL,
+    kind varchar(32) NOT NULL,
+    ref varchar(255) NOT NULL,
+    at timestamp NOT NULL DEFAULT (now() AT TIME ZONE 'utc'),
+    PRIMARY KEY (writer, tick, seq)
+);
+CREATE INDEX ix_archstone_change_at ON archstone_change (at);
+";
