@@ -278,7 +278,7 @@ mod tests {
         ) {
             let mut text = String::new();
             for (section, key, value) in &entries {
-                text += &format!("[{section}]\n{key} = {value}\n");
+                text.extend(["[", section, "]\n", key, " = ", value, "\n"]);
             }
             let expected: Vec<_> = entries.into_iter().collect();
             proptest::prop_assert_eq!(values(&text), expected);

@@ -82,6 +82,12 @@ impl Schema {
         self.groups.entry(opt.group.clone()).or_default().insert(opt.name.clone(), opt);
     }
 
+    /// Adds the options of one group of another schema.
+    pub fn extend_group(&mut self, other: &Self, group: &str) {
+        let options = other.groups.get(group).cloned().unwrap_or_default();
+        self.groups.entry(group.to_owned()).or_default().extend(options);
+    }
+
     /// Makes `name` known in every group. For options whose group is named by data that a schema
     /// can't know, as `[<protocol>] remote_id_attribute`; they are read with
     /// [`crate::Settings::raw`].

@@ -1,0 +1,127 @@
+//! All options: those of the reference (`options.tsv`, made from an installed Keystone 30.0.0) and
+//! those of our own section.
+
+use oslo_config::{DefaultValue, Opt, Schema, Sources, Type, Value};
+
+/// Group, option, class, type, default as JSON, deprecated names, mutable, secret, deprecated for removal.
+const REFERENCE: &str = include_str!("options.tsv");
+
+/// `[archstone]`: name, type, whether multi-valued, default.
+const OWN: &[(&str, &str, bool, Option<&str>)] = &[
+    ("foreign_write_bound", "Float(min=0)", false, Some("1.0")),
+    ("hash_threads", "Integer(min=1, max=1024)", false, None),
+    ("listen", "String", true, None),
+    ("max_request_header_size", "Integer(min=1024, max=1048576)", false, Some("16384")),
+    ("workers", "Integer(min=1, max=1024)", false, None),
+];
+
+/// Every option that the program knows, among them one `[auth] <method>` for each method that `sources`
+/// configure, as the reference registers them when it runs.
+pub(crate) fn schema(sources: &Sources) -> Schema {
+    let mut schema = Schema::default();
+    for row in REFERENCE.lines().skip(1) {
+        schema.add(reference_option(row).expect("options.tsv is part of the program and read by a test"));
+    }
+    for &(name, ty, multi, default) in OWN {
+        let ty = ty.parse().expect("the table above is read by a test");
+        let default = default.map_or(DefaultValue::Value(Value::None), |text| DefaultValue::Text(text.to_owned()));
+        schema.add(Opt { multi, default, ..Opt::new("archstone", name, ty) });
+    }
+    schema.add_in_any_group("remote_id_attribute");
+    let mut methods = Schema::default();
+    methods.extend_group(&schema, "auth");
+    if let Some(Value::List(methods)) = methods.resolve(sources).get("auth", "methods").map(|setting| &setting.value) {
+        for method in methods {
+            match method {
+                Value::String(name) if schema.get("auth", name).is_none() => {
+                    schema.add(Opt::new("auth", name, Type::string()));
+                }
+                _ => {}
+            }
+        }
+    }
+    schema
+}
+
+fn reference_option(row: &str) -> Option<Opt> {
+    let fields: Vec<_> = row.split('\t').collect();
+    let &[group, name, class, ty, default, deprecated_names, mutable, secret, deprecated_for_removal] =
+        fields.as_slice()
+    else {
+        return None;
+    };
+    let default: serde_json::Value = serde_json::from_str(default).ok()?;
+    let mut opt = Opt {
+        multi: class == "MultiStrOpt",
+        default: match default {
+            serde_json::Value::String(text) => DefaultValue::Text(text),
+            other => DefaultValue::Value(value(other)?),
+        },
+        mutable: mutable == "yes",
+        secret: secret == "yes",
+        deprecated_for_removal: deprecated_for_removal == "yes",
+        ..Opt::new(group, name, ty.parse().ok()?)
+    };
+    for old in deprecated_names.split_whitespace() {
+        let (group, name) = old.strip_prefix('[')?.split_once("]/")?;
+        opt.add_deprecated_name(group, name);
+    }
+    Some(opt)
+}
+
+fn value(json: serde_json::Value) -> Option<Value> {
+    Some(match json {
+        serde_json::Value::Null => Value::None,
+        serde_json::Value::Bool(flag) => Value::Bool(flag),
+        serde_json::Value::Number(number) => match number.as_i64() {
+            Some(number) => Value::Int(number),
+            None => Value::Float(number.as_f64()?),
+        },
+        serde_json::Value::String(text) => Value::String(text),
+        serde_json::Value::Array(items) => Value::List(items.into_iter().map(value).collect::<Option<_>>()?),
+        serde_json::Value::Object(pairs) if pairs.is_empty() => Value::Dict(Vec::new()),
+        serde_json::Value::Object(_) => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all() -> Schema {
+        schema(&Sources::default())
+    }
+
+    #[test]
+    fn all_options_of_the_reference_are_known() {
+        let reference = all().options().filter(|opt| opt.group != "archstone").count();
+        assert_eq!(reference, 412);
+    }
+
+    #[test]
+    fn every_default_fits_its_type() {
+        assert_eq!(all().resolve(&Sources::default()).invalid, []);
+    }
+
+    #[test]
+    fn table_keeps_types_names_and_flags() {
+        let schema = all();
+        let log_config = schema.get("DEFAULT", "log_config_append").unwrap();
+        assert!(log_config.mutable);
+        assert!(log_config.deprecated_names.contains(&("DEFAULT".into(), "log_config".into())));
+        assert!(schema.get("database", "connection").unwrap().secret);
+        assert!(schema.get("token", "cache_on_issue").unwrap().deprecated_for_removal);
+        assert!(schema.get("DEFAULT", "notification_opt_out").unwrap().multi);
+        let expiration = &schema.get("token", "expiration").unwrap().ty;
+        assert_eq!(*expiration, Type::Integer { min: Some(0), max: Some(i64::MAX) });
+    }
+
+    #[test]
+    fn configured_methods_have_an_option_each() {
+        let mut sources = Sources::default();
+        sources.add_text("t", "[auth]\nmethods = password, totp, site_sso\n");
+        let schema = schema(&sources);
+        assert!(schema.get("auth", "totp").is_some() && schema.get("auth", "site_sso").is_some());
+        assert!(all().get("auth", "totp").is_none());
+    }
+}
