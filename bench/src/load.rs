@@ -103,7 +103,7 @@ fn report(options: &Options, phases: &[Phase]) -> Result<(), Error> {
 
 async fn issue_unmeasured(endpoint: &Endpoint) -> Result<HeaderValue, Error> {
     let mut connection = Connection::open(&endpoint.authority).await?;
-    let reply = connection.exchange(endpoint.issue_by_password()).await?;
+    let reply = connection.exchange(|| endpoint.issue_by_password()).await?;
     Ok(endpoint.check_issue(IssueBy::Password, &reply)?.value)
 }
 
@@ -115,7 +115,7 @@ enum Limit {
 }
 
 /// What a worker asks, and how it judges the reply. `turn` counts the requests of the whole phase.
-trait Work: Clone + Send + 'static {
+trait Work: Clone + Send + Sync + 'static {
     type Kept: Send;
     fn request(&self, turn: usize) -> Request<Full<Bytes>>;
     fn judge(&self, turn: usize, reply: &Reply) -> Result<Self::Kept, Error>;
@@ -243,7 +243,7 @@ async fn worker<W: Work>(
         if over {
             break;
         }
-        match connection.exchange(work.request(turn)).await {
+        match connection.exchange(|| work.request(turn)).await {
             Ok(reply) => {
                 let latency = before.elapsed();
                 match work.judge(turn, &reply) {

@@ -25,7 +25,7 @@ pub(crate) struct Phase {
     concurrency: usize,
     requests: u64,
     failed: u64,
-    /// Connections opened beyond one per worker.
+    /// Connections opened beyond one per worker: how often the server has ended one.
     reconnects: u64,
     seconds: f64,
     per_second: f64,

@@ -89,9 +89,9 @@ pub(crate) async fn serve_on(listener: TcpListener, recording: Recording) -> Res
 
 async fn ask_once(endpoint: &Endpoint) -> Result<Recording, Error> {
     let mut connection = Connection::open(&endpoint.authority).await?;
-    let issue = connection.exchange(endpoint.issue_by_password()).await?;
+    let issue = connection.exchange(|| endpoint.issue_by_password()).await?;
     let token = endpoint.check_issue(IssueBy::Password, &issue)?;
-    let validation = connection.exchange(endpoint.validate(&token.value, &token.value)).await?;
+    let validation = connection.exchange(|| endpoint.validate(&token.value, &token.value)).await?;
     endpoint.check_validation(&token, &validation)?;
     Ok(Recording { issue: Recorded::new(&issue), validation: Recorded::new(&validation) })
 }
