@@ -13,6 +13,8 @@ use oslo_policy::{DeprecatedRule, RuleDefault, RuleFile, Severity};
 use serde_json::{Map, Value};
 use tracing::{error, info, warn};
 
+use crate::config::Config;
+
 pub use oslo_policy::{Decision, FileError, Options, Problem, RemoteCheck, ScopeType};
 
 /// The rules of Keystone 30.0.0, one per line: name, check, scopes, deprecated name and check, since when,
@@ -25,13 +27,35 @@ const WATCH_EVERY: Duration = Duration::from_secs(1);
 /// Where the operator's rules are, and how they are read: section `[oslo_policy]`.
 #[derive(Debug, Clone, Default)]
 pub struct PolicySettings {
-    /// `policy_file`. A file that does not exist is the same as none.
-    pub file: Option<PathBuf>,
-    /// `policy_dirs`: each file in them, in the order of names, overrides what was read before. Hidden files and
-    /// directories that do not exist are passed over.
-    pub dirs: Vec<PathBuf>,
+    /// `policy_file`: the places where it may be. The first that exists counts; there may be none.
+    pub file: Vec<PathBuf>,
+    /// `policy_dirs`, each with the places where it may be: every file in them, in the order of names, overrides
+    /// what was read before. Hidden files and directories that do not exist are passed over.
+    pub dirs: Vec<Vec<PathBuf>>,
     /// What changes the meaning of rules.
     pub options: Options,
+}
+
+impl PolicySettings {
+    /// What `[oslo_policy]` says. Relative paths are looked for beside the configuration and in the usual places, each
+    /// time anew: a file may come later.
+    pub fn from_config(config: &Config) -> Self {
+        let section = &config.oslo_policy;
+        let places = |path: &PathBuf| -> Vec<PathBuf> {
+            if path.is_absolute() {
+                return vec![path.clone()];
+            }
+            config.search_dirs.iter().map(|dir| dir.join(path)).collect()
+        };
+        Self {
+            file: places(&section.policy_file),
+            dirs: section.policy_dirs.iter().map(places).collect(),
+            options: Options {
+                enforce_new_defaults: section.enforce_new_defaults,
+                default_rule: section.policy_default_rule.clone(),
+            },
+        }
+    }
 }
 
 /// A policy file that cannot be used.
@@ -55,8 +79,8 @@ pub enum PolicyError {
 pub struct Policy {
     settings: PolicySettings,
     rules: RwLock<Arc<oslo_policy::Policy>>,
-    /// What the files looked like when they were last read, successfully or not.
-    seen: Mutex<Fingerprint>,
+    /// What the files looked like when they were last read, or why that cannot be told.
+    seen: Mutex<Result<Fingerprint, String>>,
 }
 
 /// What the files look like, in the order in which they are read.
@@ -77,7 +101,7 @@ impl Policy {
     pub fn load(settings: PolicySettings) -> Result<(Self, Vec<Problem>), PolicyError> {
         let fingerprint = fingerprint(&settings)?;
         let (rules, problems) = compile(&settings, &fingerprint)?;
-        let policy = Self { settings, rules: RwLock::new(Arc::new(rules)), seen: Mutex::new(fingerprint) };
+        let policy = Self { settings, rules: RwLock::new(Arc::new(rules)), seen: Mutex::new(Ok(fingerprint)) };
         Ok((policy, problems))
     }
 
@@ -87,7 +111,7 @@ impl Policy {
         Self {
             settings: PolicySettings::default(),
             rules: RwLock::new(Arc::new(rules)),
-            seen: Mutex::new(Fingerprint::new()),
+            seen: Mutex::new(Ok(Fingerprint::new())),
         }
     }
 
@@ -127,18 +151,15 @@ impl Policy {
     /// Reads the files again if one of them was changed, added or removed since; whether new rules took effect.
     /// Reads the file system, so not for the way of a request.
     pub fn reload_if_changed(&self) -> bool {
-        let now = match fingerprint(&self.settings) {
-            Ok(now) => now,
-            Err(error) => {
-                error!(%error, "policy not reloaded, the rules read before stay in force: {error}");
-                return false;
-            }
-        };
+        let now = fingerprint(&self.settings).map_err(|error| error.to_string());
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if *seen == now {
             return false;
         }
-        let compiled = compile(&self.settings, &now);
+        let compiled = match &now {
+            Ok(files) => compile(&self.settings, files).map_err(|error| error.to_string()),
+            Err(error) => Err(error.clone()),
+        };
         *seen = now;
         drop(seen);
         match compiled {
@@ -149,7 +170,7 @@ impl Policy {
                 true
             }
             Err(error) => {
-                error!(%error, "policy not reloaded, the rules read before stay in force: {error}");
+                error!("policy not reloaded, the rules read before stay in force: {error}");
                 false
             }
         }
@@ -236,15 +257,15 @@ fn compile(
 /// The files that exist, in the order in which they are read.
 fn fingerprint(settings: &PolicySettings) -> Result<Fingerprint, PolicyError> {
     let mut found = Fingerprint::new();
-    if let Some(path) = &settings.file {
-        found.extend(fingerprint_of(path)?);
+    for path in &settings.file {
+        if let Some(stamp) = stamp(path)? {
+            found.push(stamp);
+            break;
+        }
     }
-    for dir in &settings.dirs {
-        let entries = match fs::read_dir(dir) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
-            Err(source) => return Err(unreadable(dir, source)),
-        };
+    for places in &settings.dirs {
+        let Some(dir) = places.iter().find(|dir| dir.exists()) else { continue };
+        let entries = fs::read_dir(dir).map_err(|source| unreadable(dir, source))?;
         let mut paths = Vec::new();
         for entry in entries {
             let entry = entry.map_err(|source| unreadable(dir, source))?;
@@ -254,14 +275,14 @@ fn fingerprint(settings: &PolicySettings) -> Result<Fingerprint, PolicyError> {
         }
         paths.sort();
         for path in paths {
-            found.extend(fingerprint_of(&path)?);
+            found.extend(stamp(&path)?);
         }
     }
     Ok(found)
 }
 
 /// `None` for what does not exist or is a directory.
-fn fingerprint_of(path: &Path) -> Result<Option<FileStamp>, PolicyError> {
+fn stamp(path: &Path) -> Result<Option<FileStamp>, PolicyError> {
     use std::os::unix::fs::MetadataExt;
 
     match fs::metadata(path) {
@@ -293,8 +314,8 @@ mod tests {
 
     fn settings(dir: &Path) -> PolicySettings {
         PolicySettings {
-            file: Some(dir.join("policy.yaml")),
-            dirs: vec![dir.join("policy.d")],
+            file: vec![dir.join("absent/policy.yaml"), dir.join("policy.yaml")],
+            dirs: vec![vec![dir.join("policy.d")]],
             ..PolicySettings::default()
         }
     }
