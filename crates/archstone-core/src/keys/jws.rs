@@ -9,9 +9,22 @@ use std::sync::Arc;
 use keystone_token::jws::{Algorithm, SigningKey, VerifyingKey};
 use zeroize::Zeroizing;
 
+use crate::config::JwsAlgorithm;
+
 use super::error::{KeyError, OpenError};
 use super::layout::sha256;
 use super::watched::{Reading, Watched};
+
+impl From<JwsAlgorithm> for Algorithm {
+    fn from(configured: JwsAlgorithm) -> Self {
+        match configured {
+            JwsAlgorithm::Es256 => Self::Es256,
+            JwsAlgorithm::Es384 => Self::Es384,
+            JwsAlgorithm::Es512 => Self::Es512,
+            JwsAlgorithm::EdDsa => Self::EdDsa,
+        }
+    }
+}
 
 const PRIVATE: &str = "private.pem";
 const PUBLIC: &str = "public.pem";

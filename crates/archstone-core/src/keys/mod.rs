@@ -21,7 +21,10 @@ mod layout;
 mod rotation;
 mod watched;
 
+use std::path::Path;
 use std::time::Duration;
+
+use crate::config::Config;
 
 pub use error::{KeyError, OpenError};
 pub use fernet::{KeyRepository, Purpose};
@@ -33,6 +36,26 @@ pub const REFRESH: Duration = Duration::from_secs(1);
 
 /// How many keys a credential repository holds: a constant in the reference, not an option.
 pub const CREDENTIAL_MAX_ACTIVE_KEYS: usize = 3;
+
+/// Sets up every Fernet repository that the configuration names, owned by the caller; those that exist stay as they are.
+pub fn set_up_all(config: &Config) -> Result<(), KeyError> {
+    setup(&config.fernet_tokens.key_repository, config.fernet_tokens.max_active_keys, None)?;
+    if !same_directory(&config.fernet_tokens.key_repository, &config.fernet_receipts.key_repository) {
+        setup(&config.fernet_receipts.key_repository, config.fernet_receipts.max_active_keys, None)?;
+    }
+    setup(&config.credential.key_repository, CREDENTIAL_MAX_ACTIVE_KEYS, None)?;
+    Ok(())
+}
+
+/// Whether two paths name one directory, whatever their spelling; it need not exist.
+pub fn same_directory(a: &Path, b: &Path) -> bool {
+    let resolved = |path: &Path| path.canonicalize().or_else(|_| std::path::absolute(path)).ok();
+    match (resolved(a), resolved(b)) {
+        // Compared by components: a trailing slash makes no difference.
+        (Some(a), Some(b)) => a.components().eq(b.components()),
+        _ => false,
+    }
+}
 
 #[cfg(test)]
 mod tests;

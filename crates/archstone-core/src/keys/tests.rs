@@ -78,6 +78,25 @@ fn setup_makes_two_private_keys_in_a_private_directory() {
 }
 
 #[test]
+fn setting_up_all_makes_each_directory_once() {
+    let root = tempfile::tempdir().unwrap();
+    let at = |name: &str| root.path().join(name);
+    let config = Config::from_text(&format!(
+        "[fernet_tokens]\nkey_repository = {0}/fernet\n[fernet_receipts]\nkey_repository = {0}/./fernet/\n\
+         [credential]\nkey_repository = {0}/credential\n",
+        root.path().display()
+    ))
+    .unwrap();
+    set_up_all(&config).unwrap();
+    let primary = fs::read_to_string(at("fernet/1")).unwrap();
+    set_up_all(&config).unwrap();
+    assert_eq!(fs::read_to_string(at("fernet/1")).unwrap(), primary);
+    assert!(at("credential/1").exists());
+    assert!(same_directory(Path::new("/nowhere/keys"), Path::new("/nowhere/./keys/")));
+    assert!(!same_directory(&at("fernet"), &at("credential")));
+}
+
+#[test]
 fn setup_changes_nothing_where_a_staged_key_exists() {
     let repository = Repository::created(3);
     let before = (repository.text("0"), repository.text("1"));
