@@ -1,6 +1,23 @@
-//! The rules of identity, one folder per subsystem; no HTTP, no JSON text.
+//! The rules of identity, one folder per subsystem.
+//!
+//! Each subsystem has one door (a struct named after it) with the rules, the caches and the events; its `sql.rs` is
+//! private. A subsystem may use only those named before it:
+//!
+//! `time id error list config authz freshness events foundation` │ `resource catalog` │ `keys identity` │ `assignment` │
+//! `application_credential` │ `revoke token` │ `auth` │ `cascade` │ `bootstrap`
+//!
+//! **Invariant:** no HTTP and no JSON text here: what a status code or a body looks like is the program's business.
 
 pub mod authz;
+pub mod catalog;
 pub mod config;
+pub mod error;
+pub mod events;
+pub mod foundation;
+pub mod freshness;
+pub mod id;
 pub mod identity;
 pub mod keys;
+pub mod list;
+pub mod revoke;
+pub mod time;

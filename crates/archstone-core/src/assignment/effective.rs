@@ -1,0 +1,173 @@
+//! Which roles a user has after groups, inheritance and implication
+//! (`keystone.assignment.core.Manager.list_role_assignments` with `effective`).
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::{Assignment, sql};
+use crate::error::Result;
+use crate::id::{DomainId, GroupId, ProjectId, RoleId, UserId};
+use crate::resource::Project;
+
+/// A role as a token shows it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct EffectiveRole {
+    /// Its name.
+    pub name: String,
+    /// Its id.
+    pub id: RoleId,
+}
+
+/// All roles and what each implies: two small tables that every expansion needs.
+#[derive(Clone, Debug, Default)]
+pub struct RoleGraph {
+    pub(super) roles: HashMap<RoleId, RoleNode>,
+    pub(super) implied: HashMap<RoleId, Vec<RoleId>>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct RoleNode {
+    pub(super) name: String,
+    pub(super) domain_id: Option<DomainId>,
+}
+
+impl RoleGraph {
+    /// These roles and all that they imply, directly or not. A circle ends where it began.
+    pub fn expand(&self, roles: impl IntoIterator<Item = RoleId>) -> BTreeSet<RoleId> {
+        let mut all = BTreeSet::new();
+        let mut next: Vec<RoleId> = roles.into_iter().collect();
+        while let Some(role) = next.pop() {
+            if let Some(implied) = self.implied.get(&role) {
+                next.extend(implied.iter().filter(|implied| !all.contains(*implied)).cloned());
+            }
+            all.insert(role);
+        }
+        all
+    }
+
+    /// The global ones among these roles, by name. Roles of a domain have done their work when others were implied.
+    pub fn global(&self, roles: impl IntoIterator<Item = RoleId>) -> Vec<EffectiveRole> {
+        let mut out: Vec<EffectiveRole> = roles
+            .into_iter()
+            .filter_map(|id| {
+                let node = self.roles.get(&id)?;
+                node.domain_id.is_none().then(|| EffectiveRole { name: node.name.clone(), id })
+            })
+            .collect();
+        out.sort();
+        out
+    }
+
+    /// The roles with these ids, by name, whether of a domain or not.
+    pub fn named(&self, roles: impl IntoIterator<Item = RoleId>) -> BTreeMap<RoleId, String> {
+        roles.into_iter().filter_map(|id| self.roles.get(&id).map(|node| (id.clone(), node.name.clone()))).collect()
+    }
+}
+
+impl Assignment {
+    /// All roles and implications.
+    pub(crate) async fn role_graph(&self) -> Result<RoleGraph> {
+        sql::load_role_graph(&self.foundation.db).await
+    }
+
+    /// The ids of the roles assigned to a user or its groups on a project: on itself, and inherited from its domain
+    /// and the projects above it. Not expanded.
+    pub(crate) async fn assigned_on_project(
+        &self,
+        user: &UserId,
+        groups: &[GroupId],
+        project: &Project,
+    ) -> Result<Vec<RoleId>> {
+        let above = self.resource.list_parent_ids(&project.id).await?;
+        sql::assigned_on_project(&self.foundation.db, user, groups, project, &above).await
+    }
+
+    /// The ids of the roles assigned to a user or its groups on a domain. Not expanded.
+    pub(crate) async fn assigned_on_domain(
+        &self,
+        user: &UserId,
+        groups: &[GroupId],
+        domain: &DomainId,
+    ) -> Result<Vec<RoleId>> {
+        sql::assigned_on_domain(&self.foundation.db, user, groups, domain).await
+    }
+
+    /// The ids of the roles assigned to a user or its groups on the system. Not expanded.
+    pub(crate) async fn assigned_on_system(&self, user: &UserId, groups: &[GroupId]) -> Result<Vec<RoleId>> {
+        sql::assigned_on_system(&self.foundation.db, user, groups).await
+    }
+
+    /// The ids of the projects on which a user or its groups have any effective role: assigned on them, or inherited
+    /// from above. Domains are not among them.
+    pub(crate) async fn project_ids_with_roles(&self, user: &UserId, groups: &[GroupId]) -> Result<Vec<ProjectId>> {
+        let direct = sql::direct_targets(&self.foundation.db, user, groups).await?;
+        let graph = self.role_graph().await?;
+        let counts = |role: &RoleId| !graph.global(graph.expand([role.clone()])).is_empty();
+        let mut projects: BTreeSet<ProjectId> = BTreeSet::new();
+        let mut inheriting_domains: BTreeSet<DomainId> = BTreeSet::new();
+        let mut inheriting_projects: BTreeSet<ProjectId> = BTreeSet::new();
+        for row in direct.into_iter().filter(|row| counts(&row.role_id)) {
+            match (row.on_domain, row.inherited) {
+                (false, false) => {
+                    projects.insert(row.target_id.into());
+                }
+                (false, true) => {
+                    inheriting_projects.insert(row.target_id.into());
+                }
+                (true, true) => {
+                    inheriting_domains.insert(row.target_id.into());
+                }
+                (true, false) => {}
+            }
+        }
+        for domain in &inheriting_domains {
+            projects.extend(self.resource.list_project_ids_of_domain(domain).await?);
+        }
+        for project in &inheriting_projects {
+            projects.extend(self.resource.list_subtree_ids(project).await?);
+        }
+        Ok(projects.into_iter().collect())
+    }
+
+    /// The ids of the domains on which a user or its groups have any effective role.
+    pub(crate) async fn domain_ids_with_roles(&self, user: &UserId, groups: &[GroupId]) -> Result<Vec<DomainId>> {
+        let direct = sql::direct_targets(&self.foundation.db, user, groups).await?;
+        let graph = self.role_graph().await?;
+        let domains: BTreeSet<DomainId> = direct
+            .into_iter()
+            .filter(|row| row.on_domain && !row.inherited)
+            .filter(|row| !graph.global(graph.expand([row.role_id.clone()])).is_empty())
+            .map(|row| row.target_id.into())
+            .collect();
+        Ok(domains.into_iter().collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn graph(implied: &[(&str, &str)]) -> RoleGraph {
+        let mut graph = RoleGraph::default();
+        for (prior, then) in implied {
+            graph.implied.entry((*prior).into()).or_default().push((*then).into());
+        }
+        graph
+    }
+
+    #[test]
+    fn implication_is_transitive_and_ends_in_a_circle() {
+        let graph = graph(&[("a", "b"), ("b", "c"), ("c", "a")]);
+        let all = graph.expand([RoleId::from("a")]);
+        assert_eq!(all, ["a", "b", "c"].map(RoleId::from).into());
+    }
+
+    #[test]
+    fn a_role_of_a_domain_implies_others_but_does_not_show() {
+        let mut graph = graph(&[("local", "member")]);
+        let node = |domain: Option<&str>, name: &str| RoleNode { name: name.into(), domain_id: domain.map(Into::into) };
+        graph.roles.insert("local".into(), node(Some("d"), "local"));
+        graph.roles.insert("member".into(), node(None, "member"));
+        let shown = graph.global(graph.expand([RoleId::from("local")]));
+        assert_eq!(shown, [EffectiveRole { name: "member".into(), id: "member".into() }]);
+    }
+}

@@ -1,0 +1,57 @@
+//! The method `application_credential` (`keystone.auth.plugins.application_credential`).
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use serde_json::{Map, Value};
+
+use super::{AuthMethod, AuthRequest, Proof, ProvenCredential, Users};
+use crate::application_credential::ApplicationCredentials;
+use crate::error::{Error, Result};
+use crate::identity::Password;
+
+pub(super) struct ApplicationCredentialMethod {
+    pub(super) users: Users,
+    pub(super) application_credential: ApplicationCredentials,
+}
+
+impl AuthMethod for ApplicationCredentialMethod {
+    fn authenticate<'a>(
+        &'a self,
+        payload: &'a Map<String, Value>,
+        _: &'a AuthRequest,
+    ) -> BoxFuture<'a, Result<Proof>> {
+        async move {
+            let text = |name: &str| payload.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
+            let credential = match (text("id"), text("name")) {
+                // The reference tells an unknown id with 404; an unknown name with 401.
+                (Some(id), _) => self.application_credential.require_for_token(&id.into()).await?,
+                (None, Some(name)) => {
+                    let user = self.users.find("application_credential", payload).await?;
+                    let user = user.ok_or_else(|| Error::unauthorized("the credential's user is unknown or disabled"))?;
+                    self.application_credential
+                        .get_by_name(&user.id, name)
+                        .await?
+                        .ok_or_else(|| Error::unauthorized("the user has no application credential of this name"))?
+                }
+                (None, None) => return Err(Error::missing("id or name", "application credential")),
+            };
+            // Always the owner: a user that the request names beside an id counts for nothing (CVE-2026-42998).
+            let user = self.users.find_by_id(&credential.user_id).await?;
+            let user = user.ok_or_else(|| Error::unauthorized("the credential's user is unknown or disabled"))?;
+            if !user.enabled {
+                return Err(Error::unauthorized("the credential's user is disabled"));
+            }
+            let secret = Password::from(text("secret").unwrap_or_default());
+            self.application_credential.check_secret(&credential, secret).await?;
+            Ok(Proof {
+                application_credential: Some(ProvenCredential {
+                    id: credential.id,
+                    project_id: credential.project_id,
+                    expires_at: credential.expires_at,
+                }),
+                ..Proof::of(user)
+            })
+        }
+        .boxed()
+    }
+}

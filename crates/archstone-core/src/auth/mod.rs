@@ -1,0 +1,351 @@
+//! Login: methods prove a user, a scope is looked up, a token is issued (`keystone.auth`,
+//! `keystone.api._shared.authentication`).
+//!
+//! **Invariant:** what the request wants to be scoped to is looked up only after its user is proven, so that nobody can
+//! ask which projects exist.
+//!
+//! **Invariant:** an unknown user costs the same password hash as a wrong password does.
+
+mod application_credential;
+mod mfa;
+mod password;
+mod request;
+mod rescope;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use keystone_token::AuditId;
+use serde_json::{Map, Value};
+
+use crate::application_credential::ApplicationCredentials;
+use crate::assignment::Assignment;
+use crate::authz::{Initiator, Requester};
+use crate::error::{Error, Result};
+use crate::events::Event;
+use crate::foundation::Foundation;
+use crate::id::{ApplicationCredentialId, DomainId, ProjectId, UserId};
+use crate::identity::{Identity, User};
+use crate::resource::{Domain, Resource};
+use crate::time::Timestamp;
+use crate::token::{IssuedToken, NewScope, NewToken, Token};
+
+pub use request::{AuthRequest, Reference, RequestedScope};
+
+/// What a method has proven.
+#[derive(Debug)]
+pub struct Proof {
+    /// Whose identity.
+    pub user: User,
+    /// The methods behind it besides its own name: those of the token that is rescoped.
+    pub methods: Vec<String>,
+    /// An expiry that the new token keeps.
+    pub expires_at: Option<Timestamp>,
+    /// The chain that the new token belongs to.
+    pub chain: Option<AuditId>,
+    /// The application credential, whose project the token is scoped to.
+    pub application_credential: Option<ProvenCredential>,
+}
+
+impl Proof {
+    fn of(user: User) -> Proof {
+        Proof { user, methods: Vec::new(), expires_at: None, chain: None, application_credential: None }
+    }
+}
+
+/// The application credential that was proven.
+#[derive(Debug)]
+pub struct ProvenCredential {
+    /// Which one.
+    pub id: ApplicationCredentialId,
+    /// The project that it is for.
+    pub project_id: Option<ProjectId>,
+    /// When it ends.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// One way to prove an identity.
+pub trait AuthMethod: Send + Sync {
+    /// Proves the identity that `payload` (the request's `identity.<method>`) claims.
+    fn authenticate<'a>(
+        &'a self,
+        payload: &'a Map<String, Value>,
+        request: &'a AuthRequest,
+    ) -> BoxFuture<'a, Result<Proof>>;
+}
+
+/// The door of login.
+#[derive(Clone)]
+pub struct Auth {
+    foundation: Foundation,
+    resource: Resource,
+    assignment: Assignment,
+    identity: Identity,
+    token: Token,
+    methods: Arc<HashMap<&'static str, Box<dyn AuthMethod>>>,
+}
+
+impl Auth {
+    /// A door with the methods that `[auth] methods` names and that are built.
+    pub fn new(
+        foundation: Foundation,
+        resource: Resource,
+        identity: Identity,
+        assignment: Assignment,
+        application_credential: &ApplicationCredentials,
+        token: Token,
+    ) -> Auth {
+        let users = Users { resource: resource.clone(), identity: identity.clone() };
+        let mut methods: HashMap<&'static str, Box<dyn AuthMethod>> = HashMap::new();
+        for name in &foundation.config.auth.methods {
+            match name.as_str() {
+                "password" => {
+                    methods.insert("password", Box::new(password::PasswordMethod { users: users.clone() }));
+                }
+                "token" => {
+                    let method = rescope::TokenMethod {
+                        token: token.clone(),
+                        users: users.clone(),
+                        allow_scoped: foundation.config.token.allow_rescope_scoped_token,
+                    };
+                    methods.insert("token", Box::new(method));
+                }
+                "application_credential" => {
+                    let method = application_credential::ApplicationCredentialMethod {
+                        users: users.clone(),
+                        application_credential: application_credential.clone(),
+                    };
+                    methods.insert("application_credential", Box::new(method));
+                }
+                // The configuration check tells the operator which methods are not built yet.
+                _ => {}
+            }
+        }
+        Auth { foundation, resource, assignment, identity, token, methods: Arc::new(methods) }
+    }
+
+    /// Logs in and issues a token.
+    ///
+    /// # Errors
+    /// Bad request for a request that makes no sense, [`crate::error::ErrorKind::AuthMethod`] for a method that is not
+    /// supported, unauthorized for everything that was not proven.
+    pub async fn authenticate(&self, auth: &Map<String, Value>, initiator: &Initiator) -> Result<IssuedToken> {
+        let request = AuthRequest::parse(auth)?;
+        if let Some(unknown) = request.methods.iter().find(|(name, _)| !self.methods.contains_key(name.as_str())) {
+            return Err(Error::auth_method(format!("the authentication method {} is not supported", unknown.0)));
+        }
+        let proofs = self.prove(&request, initiator).await?;
+        let login = Login::reconcile(&request, proofs)?;
+        let scope = self.scope(&request, &login).await?;
+        mfa::check(&login.user, &login.methods, &self.methods)?;
+        let application_credential = login.application_credential.map(|proven| (proven.id, proven.expires_at));
+        self.token
+            .issue(NewToken {
+                user_id: login.user.id,
+                methods: login.methods,
+                scope,
+                expires_at: login.expires_at,
+                chain: login.chain,
+                application_credential,
+            })
+            .await
+    }
+
+    async fn prove(&self, request: &AuthRequest, initiator: &Initiator) -> Result<Vec<(String, Proof)>> {
+        let mut proofs = Vec::new();
+        for (name, payload) in &request.methods {
+            let Some(method) = self.methods.get(name.as_str()) else { continue };
+            let outcome = method.authenticate(payload, request).await;
+            self.foundation.events.emit(authentication_event(&outcome, initiator));
+            proofs.push((name.clone(), outcome?));
+        }
+        Ok(proofs)
+    }
+
+    async fn scope(&self, request: &AuthRequest, login: &Login) -> Result<NewScope> {
+        if let Some(credential) = &login.application_credential {
+            // An application credential cannot choose: it is for one project.
+            return match &credential.project_id {
+                Some(id) => Ok(NewScope::Project(self.require_project_by_id(id).await?)),
+                None => Ok(NewScope::Unscoped),
+            };
+        }
+        match &request.scope {
+            RequestedScope::Default => self.default_scope(&login.user).await,
+            RequestedScope::Unscoped => Ok(NewScope::Unscoped),
+            RequestedScope::System => Ok(NewScope::System),
+            RequestedScope::Domain(domain) => Ok(NewScope::Domain(self.require_domain(domain).await?.id)),
+            RequestedScope::Project(Reference::Id(id)) => {
+                Ok(NewScope::Project(self.require_project_by_id(&id.as_str().into()).await?))
+            }
+            RequestedScope::Project(Reference::Name { name, domain }) => {
+                let strict = self.foundation.config.resource.project_name_url_safe == "strict";
+                check_name_url_safe(name, strict)?;
+                let domain = self.require_domain(domain.as_deref().unwrap_or(&Reference::Id(String::new()))).await?;
+                let project = self.resource.get_project_by_name(name, &domain.id).await?;
+                match project {
+                    Some(project) if project.enabled => Ok(NewScope::Project(project.id)),
+                    _ => Err(Error::unauthorized(format!("no enabled project {name} in the domain {}", domain.id))),
+                }
+            }
+            RequestedScope::Trust(_) => Err(Error::not_implemented("Scoping to a trust is not supported yet.")),
+        }
+    }
+
+    async fn require_project_by_id(&self, id: &ProjectId) -> Result<ProjectId> {
+        let refused = || Error::unauthorized(format!("there is no enabled project {id} in an enabled domain"));
+        let project = self.resource.get_project(id).await?.filter(|project| project.enabled).ok_or_else(refused)?;
+        let domain_id = project.domain_id.as_ref().ok_or_else(refused)?;
+        let domain = self.resource.get_domain(domain_id).await?;
+        domain.filter(|domain| domain.enabled).map(|_| project.id).ok_or_else(refused)
+    }
+
+    async fn require_domain(&self, reference: &Reference) -> Result<Domain> {
+        let strict = self.foundation.config.resource.domain_name_url_safe == "strict";
+        if let Reference::Name { name, .. } = reference {
+            check_name_url_safe(name, strict)?;
+        }
+        require_enabled_domain(&self.resource, reference).await
+    }
+
+    /// The user's default project if it is enabled and the user has a role there; otherwise no scope, silently.
+    async fn default_scope(&self, user: &User) -> Result<NewScope> {
+        let Some(id) = &user.default_project_id else { return Ok(NewScope::Unscoped) };
+        let Some(project) = self.resource.get_project(id).await?.filter(|project| project.enabled) else {
+            return Ok(NewScope::Unscoped);
+        };
+        let Some(domain_id) = &project.domain_id else { return Ok(NewScope::Unscoped) };
+        if !self.resource.get_domain(domain_id).await?.is_some_and(|domain| domain.enabled) {
+            return Ok(NewScope::Unscoped);
+        }
+        let groups = self.identity.list_group_ids_of_user(&user.id).await?;
+        let assigned = self.assignment.assigned_on_project(&user.id, &groups, &project).await?;
+        let graph = self.assignment.role_graph().await?;
+        if graph.global(graph.expand(assigned)).is_empty() {
+            return Ok(NewScope::Unscoped);
+        }
+        Ok(NewScope::Project(project.id))
+    }
+}
+
+fn authentication_event(outcome: &Result<Proof>, initiator: &Initiator) -> Event {
+    let (id, success, reason) = match outcome {
+        Ok(proof) => (proof.user.id.to_string(), "success", None),
+        Err(error) => (String::new(), "failure", Some((401, error.public_text().to_owned()))),
+    };
+    Event {
+        resource: "user",
+        operation: "authenticate",
+        id,
+        outcome: success,
+        reason,
+        details: Map::new(),
+        requester: Requester::Nobody,
+        initiator: initiator.clone(),
+    }
+}
+
+/// What all methods of a request have proven together.
+struct Login {
+    user: User,
+    methods: Vec<String>,
+    expires_at: Option<Timestamp>,
+    chain: Option<AuditId>,
+    application_credential: Option<ProvenCredential>,
+}
+
+impl Login {
+    /// All methods must speak of the same user; of several expiries the earliest counts
+    /// (`keystone.auth.core.AuthContext`).
+    fn reconcile(request: &AuthRequest, proofs: Vec<(String, Proof)>) -> Result<Login> {
+        let mut login: Option<Login> = None;
+        for (name, proof) in proofs {
+            let login = login.get_or_insert_with(|| Login {
+                user: proof.user.clone(),
+                methods: Vec::new(),
+                expires_at: None,
+                chain: None,
+                application_credential: None,
+            });
+            if login.user.id != proof.user.id {
+                return Err(Error::unauthorized("the methods of the request prove different users"));
+            }
+            for method in std::iter::once(name).chain(proof.methods) {
+                if !login.methods.contains(&method) {
+                    login.methods.push(method);
+                }
+            }
+            login.expires_at = match (login.expires_at, proof.expires_at) {
+                (Some(one), Some(other)) => Some(one.min(other)),
+                (one, other) => one.or(other),
+            };
+            login.chain = login.chain.or(proof.chain);
+            login.application_credential = login.application_credential.take().or(proof.application_credential);
+        }
+        login.ok_or_else(|| {
+            Error::unauthorized(format!("none of the {} methods of the request names a user", request.methods.len()))
+        })
+    }
+}
+
+/// How methods find the user that a request names.
+#[derive(Clone)]
+pub(crate) struct Users {
+    resource: Resource,
+    identity: Identity,
+}
+
+impl Users {
+    /// The enabled user in an enabled domain that `identity.<method>.user` names; `None` if there is none, so that the
+    /// caller can spend as much time as on a real one.
+    async fn find(&self, method: &str, payload: &Map<String, Value>) -> Result<Option<User>> {
+        let user = payload
+            .get("user")
+            .and_then(Value::as_object)
+            .ok_or_else(|| Error::missing("user", method))?;
+        let reference = Reference::parse(user, "user")?;
+        match &reference {
+            Reference::Id(id) => self.find_by_id(&UserId::from(id.as_str())).await,
+            Reference::Name { name, domain } => {
+                let domain = domain.as_deref().ok_or_else(|| Error::missing("domain", "user"))?;
+                match find_enabled_domain(&self.resource, domain).await? {
+                    Some(domain) => self.identity.get_user_by_name(name, &domain.id).await,
+                    None => Ok(None),
+                }
+            }
+        }
+    }
+
+    /// The user of this id in an enabled domain.
+    async fn find_by_id(&self, id: &UserId) -> Result<Option<User>> {
+        let Some(user) = self.identity.get_user_for_token(id).await? else { return Ok(None) };
+        let enabled = self.resource.get_domain(&user.domain_id).await?.is_some_and(|domain| domain.enabled);
+        Ok(enabled.then_some(user))
+    }
+}
+
+async fn find_enabled_domain(resource: &Resource, reference: &Reference) -> Result<Option<Domain>> {
+    let domain = match reference {
+        Reference::Id(id) => resource.get_domain(&DomainId::from(id.as_str())).await?,
+        Reference::Name { name, .. } => resource.get_domain_by_name(name).await?,
+    };
+    Ok(domain.filter(|domain| domain.enabled))
+}
+
+async fn require_enabled_domain(resource: &Resource, reference: &Reference) -> Result<Domain> {
+    let found = find_enabled_domain(resource, reference).await?;
+    found.ok_or_else(|| Error::unauthorized("the scope's domain is unknown or disabled"))
+}
+
+/// With `[resource] …_name_url_safe = strict` a name that needs escaping in a URL cannot be logged in to.
+fn check_name_url_safe(name: &str, strict: bool) -> Result<()> {
+    const RESERVED: &[char] =
+        &[':', '/', '?', '#', '[', ']', '@', '!', '$', '&', '\'', '(', ')', '*', '+', ',', ';', '='];
+    if strict && name.contains(RESERVED) {
+        return Err(Error::unauthorized("the scope's name has characters that are reserved in URLs"));
+    }
+    Ok(())
+}

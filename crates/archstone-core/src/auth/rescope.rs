@@ -1,0 +1,48 @@
+//! The method `token`: a token of another scope out of one that is still valid (`keystone.auth.plugins.token`).
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use serde_json::{Map, Value};
+
+use super::{AuthMethod, AuthRequest, Proof, RequestedScope, Users};
+use crate::authz::Scope;
+use crate::error::{Error, Result};
+use crate::token::{Token, Validation};
+
+pub(super) struct TokenMethod {
+    pub(super) token: Token,
+    pub(super) users: Users,
+    /// `[token] allow_rescope_scoped_token`
+    pub(super) allow_scoped: bool,
+}
+
+impl AuthMethod for TokenMethod {
+    fn authenticate<'a>(
+        &'a self,
+        payload: &'a Map<String, Value>,
+        request: &'a AuthRequest,
+    ) -> BoxFuture<'a, Result<Proof>> {
+        async move {
+            let id = payload.get("id").and_then(Value::as_str).ok_or_else(|| Error::missing("id", "token"))?;
+            let token = self.token.validate(id, Validation::default()).await?;
+            let narrower = matches!(request.scope, RequestedScope::Project(_) | RequestedScope::Domain(_));
+            if token.caller.scope == Scope::System && narrower {
+                return Err(Error::forbidden("a system token does not become one of a project or domain"));
+            }
+            token.delegation().check_rescope()?;
+            if !self.allow_scoped && token.caller.scope != Scope::Unscoped {
+                return Err(Error::forbidden("[token] allow_rescope_scoped_token forbids rescoping a scoped token"));
+            }
+            let user = self.users.identity.get_user_for_token(&token.caller.user_id).await?;
+            let user = user.ok_or_else(|| Error::not_found("user", &token.caller.user_id))?;
+            // The expiry is kept, so that nobody renews a login for ever without proving who they are.
+            Ok(Proof {
+                methods: token.payload.methods.iter().map(|method| method.to_string()).collect(),
+                expires_at: Some(token.expires_at),
+                chain: Some(token.payload.audit_ids.chain()),
+                ..Proof::of(user)
+            })
+        }
+        .boxed()
+    }
+}

@@ -1,0 +1,65 @@
+//! The one place that knows what a token that stands for less than its user may not do.
+//!
+//! Most of the reference's flaws since 2020 are one family: a delegated token that makes another credential, another
+//! delegation or another scope out of itself. Every request carries a [`Delegation`], and whoever hands out something
+//! that outlives or outreaches the request asks it first.
+
+use crate::error::{Error, Result};
+use crate::id::{AccessTokenId, ApplicationCredentialId, TrustId};
+
+/// How a token came to stand for its user.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub enum Delegation {
+    /// The user itself logged in.
+    #[default]
+    None,
+    /// By a trust.
+    Trust(TrustId),
+    /// By an application credential.
+    ApplicationCredential {
+        /// Which one.
+        id: ApplicationCredentialId,
+        /// Whether its owner let it manage application credentials and trusts.
+        unrestricted: bool,
+        /// Whether it carries access rules.
+        access_rules: bool,
+    },
+    /// By an EC2 credential's signature.
+    Ec2,
+    /// By an OAuth 1 access token.
+    OAuth1(AccessTokenId),
+    /// By an OAuth 2 client certificate.
+    OAuth2,
+    /// By a method that is not known to prove the user itself, so that it counts as delegated
+    /// (`keystone.api._shared.delegation`: the primary methods are an allow-list).
+    Unknown,
+}
+
+impl Delegation {
+    /// Whether the token stands for its user without any reduction.
+    pub fn is_none(&self) -> bool {
+        *self == Delegation::None
+    }
+
+    /// A delegated token never becomes a token of another scope
+    /// (`keystone.auth.plugins.token.token_authenticate`).
+    pub fn check_rescope(&self) -> Result<()> {
+        match self {
+            Delegation::None => Ok(()),
+            other => Err(Error::forbidden(format!("a token by {} cannot be rescoped", other.describe()))),
+        }
+    }
+
+    /// What the operator's log calls it.
+    pub fn describe(&self) -> &'static str {
+        match self {
+            Delegation::None => "the user itself",
+            Delegation::Trust(_) => "a trust",
+            Delegation::ApplicationCredential { .. } => "an application credential",
+            Delegation::Ec2 => "an EC2 credential",
+            Delegation::OAuth1(_) => "an OAuth 1 access token",
+            Delegation::OAuth2 => "an OAuth 2 client certificate",
+            Delegation::Unknown => "an authentication method that does not prove the user itself",
+        }
+    }
+}

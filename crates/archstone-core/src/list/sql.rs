@@ -1,0 +1,121 @@
+//! Filters, limits and markers as SQL (`keystone.common.sql.core.filter_limit_query`).
+
+use sea_query::{Expr, ExprTrait as _, Func, IntoColumnRef, Order, SelectStatement, SimpleExpr};
+
+use super::{Comparator, Filter, ListQuery};
+
+/// How a column takes part in filters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ColumnKind {
+    /// Text of at most so many characters: a longer value matches nothing, without a query.
+    Text(usize),
+    /// A flag: the value is read as the reference reads a boolean in a query.
+    Flag,
+}
+
+/// A column that a list can be filtered by.
+pub(crate) struct FilterColumn<C> {
+    /// The attribute's name in the API.
+    pub(crate) name: &'static str,
+    /// The column.
+    pub(crate) column: C,
+    /// What it holds.
+    pub(crate) kind: ColumnKind,
+}
+
+/// What has become of a list's filters.
+pub(crate) enum Filtered {
+    /// The conditions are in the statement; these filters are left for the wire form.
+    Applied(Vec<Filter>),
+    /// Nothing can match.
+    Nothing,
+}
+
+/// Adds the conditions that columns can answer. Inexact filters that tell upper from lower case are left, as the
+/// reference leaves them: databases do not agree about it.
+pub(crate) fn apply_filters<C>(select: &mut SelectStatement, query: &ListQuery, columns: &[FilterColumn<C>]) -> Filtered
+where
+    C: IntoColumnRef + Copy,
+{
+    let mut remaining = Vec::new();
+    for filter in &query.filters {
+        let Some(column) = columns.iter().find(|column| column.name == filter.name) else {
+            remaining.push(filter.clone());
+            continue;
+        };
+        match condition(filter, column) {
+            Condition::Is(condition) => {
+                select.and_where(condition);
+            }
+            Condition::Never => return Filtered::Nothing,
+            Condition::Unknown => remaining.push(filter.clone()),
+        }
+    }
+    Filtered::Applied(remaining)
+}
+
+enum Condition {
+    Is(SimpleExpr),
+    Never,
+    Unknown,
+}
+
+fn condition<C: IntoColumnRef + Copy>(filter: &Filter, column: &FilterColumn<C>) -> Condition {
+    let expr = Expr::col(column.column);
+    match (filter.comparator, column.kind) {
+        (_, ColumnKind::Text(longest)) if filter.value.chars().count() > longest => Condition::Never,
+        (Comparator::Equals, ColumnKind::Flag) => Condition::Is(expr.eq(flag(&filter.value))),
+        (Comparator::Equals, ColumnKind::Text(_)) => Condition::Is(expr.eq(filter.value.as_str())),
+        (_, ColumnKind::Flag) => Condition::Unknown,
+        (_, ColumnKind::Text(_)) if filter.case_sensitive => Condition::Unknown,
+        // The reference does not escape % and _, so that clients use them as wildcards.
+        (Comparator::Contains, _) => like(expr, format!("%{}%", filter.value)),
+        (Comparator::StartsWith, _) => like(expr, format!("{}%", filter.value)),
+        (Comparator::EndsWith, _) => like(expr, format!("%{}", filter.value)),
+    }
+}
+
+fn like(expr: Expr, pattern: String) -> Condition {
+    Condition::Is(Expr::expr(Func::lower(expr)).like(pattern.to_lowercase()))
+}
+
+/// A flag of a query: anything is true but the words for false (`oslo_utils.strutils.bool_from_string`).
+pub(crate) fn flag(text: &str) -> bool {
+    !["0", "f", "false", "off", "n", "no"].contains(&text.trim().to_ascii_lowercase().as_str())
+}
+
+/// Cuts a list that knows no pages: asks for one entry more than the limit, to see whether there is more.
+/// Only when no filter is left for the wire form, which could not tell otherwise.
+pub(crate) fn apply_limit(select: &mut SelectStatement, query: &ListQuery, remaining: &[Filter]) {
+    if let (Some(limit), true) = (query.limit, remaining.is_empty()) {
+        select.limit(limit.saturating_add(1));
+    }
+}
+
+/// Drops the entry too many that [`apply_limit`] asked for; true if there was one.
+pub(crate) fn cut<T>(items: &mut Vec<T>, query: &ListQuery, remaining: &[Filter]) -> bool {
+    match query.limit {
+        Some(limit) if remaining.is_empty() && items.len() as u64 > limit => {
+            items.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+            true
+        }
+        _ => false,
+    }
+}
+
+/// Makes a page of a list in the order of its ids, as users, groups and projects have them. The page is never larger
+/// than `max` (`[DEFAULT] max_db_limit`), asked for or not.
+pub(crate) fn apply_page<C>(select: &mut SelectStatement, query: &ListQuery, id: C, max: u64)
+where
+    C: IntoColumnRef + Copy,
+{
+    select.order_by(id, Order::Asc).limit(query.limit.map_or(max, |limit| Ord::min(limit, max)));
+    if let Some(marker) = &query.marker {
+        select.and_where(Expr::col(id).gt(marker.as_str()));
+    }
+}
+
+/// Whether a page counts as cut: the reference says so whenever a page that was asked for is full.
+pub(crate) fn page_is_full(query: &ListQuery, rows: usize) -> bool {
+    query.limit.is_some_and(|limit| rows as u64 >= limit)
+}

@@ -1,0 +1,157 @@
+//! Revocation events: what makes a token of an earlier time invalid (`keystone.revoke`).
+//!
+//! All events are in memory, indexed by what they name, so that asking about a token does not depend on their number.
+//!
+//! **Invariant:** an event counts on every node from the moment its transaction is committed: the index asks
+//! [`Freshness`](crate::freshness::Freshness) before it answers.
+
+mod index;
+mod sql;
+#[cfg(test)]
+mod tests;
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use archstone_db::Tx;
+use tokio::sync::Mutex;
+
+use crate::error::Result;
+use crate::foundation::Foundation;
+use crate::freshness::{Moment, Ref};
+use crate::time::Timestamp;
+
+use index::RevocationIndex;
+pub use index::TokenFacts;
+
+/// What an event names; an attribute that is not set matches any token (`keystone.models.revoke_model.RevokeEvent`).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct RevocationEvent {
+    /// All tokens of this user, as user, trustor or trustee.
+    pub user_id: Option<String>,
+    /// Tokens of this project.
+    pub project_id: Option<String>,
+    /// Tokens of users of this domain; with `expires_at`, tokens of this domain's scope.
+    pub domain_id: Option<String>,
+    /// Tokens with this role.
+    pub role_id: Option<String>,
+    /// Tokens by this trust.
+    pub trust_id: Option<String>,
+    /// Tokens by this OAuth 1 consumer.
+    pub consumer_id: Option<String>,
+    /// Never compared; kept because the table has it.
+    pub access_token_id: Option<String>,
+    /// The token of this audit id.
+    pub audit_id: Option<String>,
+    /// Tokens made of the token of this audit id.
+    pub audit_chain_id: Option<String>,
+    /// Tokens that expire in this second.
+    pub expires_at: Option<Timestamp>,
+}
+
+impl RevocationEvent {
+    /// Ends all tokens of a user.
+    pub fn of_user(user_id: &str) -> RevocationEvent {
+        RevocationEvent { user_id: Some(user_id.to_owned()), ..RevocationEvent::default() }
+    }
+
+    /// Ends all tokens of a project.
+    pub fn of_project(project_id: &str) -> RevocationEvent {
+        RevocationEvent { project_id: Some(project_id.to_owned()), ..RevocationEvent::default() }
+    }
+}
+
+/// The door of revocation.
+#[derive(Clone)]
+pub struct Revoke {
+    foundation: Foundation,
+    state: Arc<State>,
+}
+
+#[derive(Default)]
+struct State {
+    index: RwLock<Indexed>,
+    loading: Mutex<()>,
+}
+
+#[derive(Default)]
+struct Indexed {
+    index: RevocationIndex,
+    /// Up to which moment the index holds; none before the first load.
+    as_of: Option<Moment>,
+    newest_id: i64,
+}
+
+/// How many ids before the newest known one are read again: transactions do not commit in the order of their ids.
+const OVERLAP: i64 = 1024;
+
+impl Revoke {
+    /// A door onto this foundation.
+    pub fn new(foundation: Foundation) -> Revoke {
+        Revoke { foundation, state: Arc::new(State::default()) }
+    }
+
+    /// Writes an event within a transaction: tokens issued up to this second no longer count. Events that are too old
+    /// to match a living token go at the same time, as in the reference.
+    pub(crate) async fn record(&self, tx: &mut Tx<'_>, event: &RevocationEvent) -> Result<()> {
+        let config = &self.foundation.config;
+        let keep_seconds = config.token.expiration.saturating_add(config.revoke.expiration_buffer);
+        let now = self.foundation.time.now().truncated();
+        sql::insert(tx, event, now).await?;
+        sql::prune(tx, now.plus_seconds(i64::try_from(keep_seconds).map_or(i64::MIN + 1, |seconds| -seconds))).await?;
+        tx.touch(Ref::Revocations.into());
+        Ok(())
+    }
+
+    /// Writes events in a transaction of their own.
+    pub(crate) async fn revoke(&self, events: &[RevocationEvent]) -> Result<()> {
+        self.foundation
+            .db
+            .write(move |tx| {
+                Box::pin(async move {
+                    for event in events {
+                        self.record(tx, event).await?;
+                    }
+                    Ok::<_, crate::error::Error>(())
+                })
+            })
+            .await
+    }
+
+    /// Whether an event of up to `moment` ends this token.
+    pub(crate) async fn is_revoked(&self, facts: &TokenFacts<'_>, moment: Moment) -> Result<bool> {
+        if !self.is_current(moment) {
+            self.load(moment).await?;
+        }
+        Ok(self.read().index.matches(facts))
+    }
+
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, Indexed> {
+        // A panic while writing leaves an index that is at worst out of date, which `as_of` tells.
+        self.state.index.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_current(&self, moment: Moment) -> bool {
+        let as_of = self.read().as_of;
+        as_of.is_some_and(|as_of| as_of >= moment || self.foundation.freshness.holds(as_of, &[Ref::Revocations]))
+    }
+
+    async fn load(&self, moment: Moment) -> Result<()> {
+        let _one_at_a_time = self.state.loading.lock().await;
+        if self.is_current(moment) {
+            return Ok(());
+        }
+        let (first_load, newest_id) = {
+            let indexed = self.read();
+            (indexed.as_of.is_none(), indexed.newest_id)
+        };
+        let after = if first_load { i64::MIN } else { newest_id - OVERLAP };
+        let rows = sql::list_after(&self.foundation.db, after).await?;
+        let mut indexed = self.state.index.write().unwrap_or_else(PoisonError::into_inner);
+        for row in rows {
+            indexed.newest_id = indexed.newest_id.max(row.id);
+            indexed.index.insert(row.event, row.issued_before);
+        }
+        indexed.as_of = Some(moment);
+        Ok(())
+    }
+}

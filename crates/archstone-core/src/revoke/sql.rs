@@ -1,0 +1,101 @@
+//! Queries of `revocation_event`.
+
+use archstone_db::tables::RevocationEvent as Table;
+use archstone_db::{Query, Tx};
+use chrono::NaiveDateTime;
+use sea_query::{Expr, ExprTrait as _, Query as Sql};
+
+use super::RevocationEvent;
+use crate::error::Result;
+use crate::time::Timestamp;
+
+/// A stored event.
+pub(super) struct StoredEvent {
+    pub(super) id: i64,
+    pub(super) event: RevocationEvent,
+    pub(super) issued_before: Timestamp,
+}
+
+pub(super) async fn insert(tx: &mut Tx<'_>, event: &RevocationEvent, now: Timestamp) -> Result<()> {
+    let mut insert = Sql::insert();
+    insert
+        .into_table(Table::Table)
+        .columns([
+            Table::DomainId,
+            Table::ProjectId,
+            Table::UserId,
+            Table::RoleId,
+            Table::TrustId,
+            Table::ConsumerId,
+            Table::AccessTokenId,
+            Table::AuditId,
+            Table::AuditChainId,
+            Table::ExpiresAt,
+            Table::IssuedBefore,
+            Table::RevokedAt,
+        ])
+        .values_panic([
+            event.domain_id.clone().into(),
+            event.project_id.clone().into(),
+            event.user_id.clone().into(),
+            event.role_id.clone().into(),
+            event.trust_id.clone().into(),
+            event.consumer_id.clone().into(),
+            event.access_token_id.clone().into(),
+            event.audit_id.clone().into(),
+            event.audit_chain_id.clone().into(),
+            event.expires_at.map(Timestamp::naive).into(),
+            now.naive().into(),
+            now.naive().into(),
+        ]);
+    tx.execute(&insert).await?;
+    Ok(())
+}
+
+pub(super) async fn prune(tx: &mut Tx<'_>, revoked_before: Timestamp) -> Result<()> {
+    let mut delete = Sql::delete();
+    delete.from_table(Table::Table).and_where(Expr::col(Table::RevokedAt).lt(revoked_before.naive()));
+    tx.execute(&delete).await?;
+    Ok(())
+}
+
+pub(super) async fn list_after(db: impl Query, id: i64) -> Result<Vec<StoredEvent>> {
+    let mut select = Sql::select();
+    select
+        .columns([
+            Table::Id,
+            Table::DomainId,
+            Table::ProjectId,
+            Table::UserId,
+            Table::RoleId,
+            Table::TrustId,
+            Table::ConsumerId,
+            Table::AccessTokenId,
+            Table::AuditId,
+            Table::AuditChainId,
+            Table::ExpiresAt,
+            Table::IssuedBefore,
+        ])
+        .from(Table::Table)
+        .and_where(Expr::col(Table::Id).gt(id));
+    let mut out = Vec::new();
+    for row in db.fetch_all(&select).await? {
+        out.push(StoredEvent {
+            id: row.get("id")?,
+            event: RevocationEvent {
+                domain_id: row.get("domain_id")?,
+                project_id: row.get("project_id")?,
+                user_id: row.get("user_id")?,
+                role_id: row.get("role_id")?,
+                trust_id: row.get("trust_id")?,
+                consumer_id: row.get("consumer_id")?,
+                access_token_id: row.get("access_token_id")?,
+                audit_id: row.get("audit_id")?,
+                audit_chain_id: row.get("audit_chain_id")?,
+                expires_at: row.get::<Option<NaiveDateTime>>("expires_at")?.map(Timestamp::from_naive),
+            },
+            issued_before: Timestamp::from_naive(row.get("issued_before")?),
+        });
+    }
+    Ok(out)
+}

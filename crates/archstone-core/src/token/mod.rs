@@ -1,0 +1,316 @@
+//! Tokens: issuing, validating, revoking (`keystone.token.provider`).
+//!
+//! A token's text says little: a user, a scope, methods, an expiry, audit ids. Everything else (names, roles, catalog)
+//! is looked up when it is validated, remembered, and dropped from memory when something that it depends on was touched.
+//!
+//! **Invariant:** nothing is answered from memory unless the clock of the database was read after the request began.
+
+mod body;
+mod cache;
+mod load;
+mod provider;
+#[cfg(test)]
+mod tests;
+
+use std::sync::{Arc, OnceLock};
+
+use keystone_token::{AuditId, AuditIds, Payload, UnixMicros};
+use serde_json::{Map, Value};
+
+use crate::application_credential::ApplicationCredentials;
+use crate::assignment::{Assignment, EffectiveRole};
+use crate::authz::{Allowed, Caller, Delegation};
+use crate::catalog::Catalog;
+use crate::error::{Error, ErrorKind, Result};
+use crate::events::Event;
+use crate::foundation::Foundation;
+use crate::freshness::Ref;
+use crate::id::{DomainId, ProjectId, UserId};
+use crate::identity::Identity;
+use crate::resource::Resource;
+use crate::revoke::{RevocationEvent, Revoke, TokenFacts};
+use crate::time::Timestamp;
+
+use cache::TokenCache;
+pub use provider::TokenProvider;
+
+/// A token that was valid a moment ago, with everything that its answer shows.
+pub struct ValidatedToken {
+    /// Who it stands for.
+    pub caller: Arc<Caller>,
+    /// What its text says.
+    pub payload: Payload,
+    /// When it was issued; Fernet tokens know whole seconds.
+    pub issued_at: Timestamp,
+    /// When it expires.
+    pub expires_at: Timestamp,
+    /// The user's effective roles in its scope.
+    pub roles: Vec<EffectiveRole>,
+    /// The body of the answer below `token`, without the catalog.
+    pub body: Map<String, Value>,
+    /// The catalog, for a token with a scope.
+    pub catalog: Option<Value>,
+    /// Whether its application credential has access rules, which the validating service must know how to obey.
+    pub has_access_rules: bool,
+    /// The body as the program sends it, with and without the catalog: rendered when first asked for.
+    pub rendered: [OnceLock<bytes::Bytes>; 2],
+    user_enabled: bool,
+    depends_on: Vec<Ref>,
+}
+
+impl ValidatedToken {
+    /// How the token came to stand for its user.
+    pub fn delegation(&self) -> &Delegation {
+        &self.caller.delegation
+    }
+
+    fn facts(&self) -> (String, Option<String>) {
+        (audit_text(self.payload.audit_ids.id), self.payload.audit_ids.parent.map(audit_text))
+    }
+}
+
+impl std::fmt::Debug for ValidatedToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ValidatedToken").field("caller", &self.caller.user_id).finish_non_exhaustive()
+    }
+}
+
+/// The 22 characters by which an audit id is known.
+pub(crate) fn audit_text(id: AuditId) -> String {
+    id.to_string()
+}
+
+/// How a token is to be validated.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Validation {
+    /// Seconds by which it may have expired.
+    pub expired_by: u64,
+    /// Whether whoever asks knows how to obey access rules.
+    pub knows_access_rules: bool,
+}
+
+impl Validation {
+    /// For `X-Auth-Token`: no grace, and access rules are obeyed here.
+    pub fn of_caller() -> Validation {
+        Validation { expired_by: 0, knows_access_rules: true }
+    }
+}
+
+/// What a new token is to say.
+#[derive(Clone, Debug)]
+pub struct NewToken {
+    /// The user.
+    pub user_id: UserId,
+    /// The methods that proved it.
+    pub methods: Vec<String>,
+    /// Where it counts.
+    pub scope: NewScope,
+    /// When it expires; otherwise `[token] expiration` seconds from now.
+    pub expires_at: Option<Timestamp>,
+    /// The root of the chain of tokens that it is made of.
+    pub chain: Option<AuditId>,
+    /// The application credential that proved it.
+    pub application_credential: Option<(crate::id::ApplicationCredentialId, Option<Timestamp>)>,
+}
+
+/// Where a new token is to count.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum NewScope {
+    /// Nowhere.
+    Unscoped,
+    /// In this project.
+    Project(ProjectId),
+    /// In this domain.
+    Domain(DomainId),
+    /// In the whole cloud.
+    System,
+}
+
+/// A token as it is handed out.
+pub struct IssuedToken {
+    /// The text, a secret.
+    pub text: String,
+    /// What it says.
+    pub token: Arc<ValidatedToken>,
+}
+
+/// The door of tokens.
+#[derive(Clone)]
+pub struct Token {
+    foundation: Foundation,
+    resource: Resource,
+    catalog: Catalog,
+    identity: Identity,
+    assignment: Assignment,
+    application_credential: ApplicationCredentials,
+    revoke: Revoke,
+    provider: Arc<TokenProvider>,
+    cache: Arc<TokenCache>,
+}
+
+/// The doors that tokens look through.
+pub struct TokenSources {
+    /// Projects and domains.
+    pub resource: Resource,
+    /// The catalog.
+    pub catalog: Catalog,
+    /// Users and groups.
+    pub identity: Identity,
+    /// Roles.
+    pub assignment: Assignment,
+    /// Application credentials.
+    pub application_credential: ApplicationCredentials,
+    /// Revocation events.
+    pub revoke: Revoke,
+}
+
+impl Token {
+    /// A door onto this foundation.
+    pub fn new(foundation: Foundation, sources: TokenSources, provider: TokenProvider) -> Token {
+        Token {
+            foundation,
+            resource: sources.resource,
+            catalog: sources.catalog,
+            identity: sources.identity,
+            assignment: sources.assignment,
+            application_credential: sources.application_credential,
+            revoke: sources.revoke,
+            provider: Arc::new(provider),
+            cache: Arc::new(TokenCache::default()),
+        }
+    }
+
+    /// Validates a token.
+    ///
+    /// # Errors
+    /// [`ErrorKind::TokenNotFound`] for one that is malformed, expired, revoked, of a disabled user, or whose roles
+    /// are gone; [`ErrorKind::NotFound`] if its user, project, domain or application credential was deleted, or its
+    /// project or the user's domain disabled.
+    pub async fn validate(&self, text: &str, validation: Validation) -> Result<Arc<ValidatedToken>> {
+        let moment = self.foundation.freshness.observe().await?;
+        let token = match self.cache.get(text, &self.foundation.freshness) {
+            Some(token) => token,
+            None => self.validate_cold(text, validation).await?,
+        };
+        self.check_time(&token, validation)?;
+        if self.is_revoked(&token, moment).await? {
+            return Err(Error::token_not_found("the token was revoked"));
+        }
+        if !token.user_enabled {
+            return Err(self.revoke_for_disabled_user(&token).await);
+        }
+        if token.has_access_rules && !validation.knows_access_rules {
+            return Err(Error::token_not_found(
+                "the token's application credential has access rules, and the service that validates it does not know \
+                 of them: its keystonemiddleware must be upgraded",
+            ));
+        }
+        Ok(token)
+    }
+
+    async fn validate_cold(&self, text: &str, validation: Validation) -> Result<Arc<ValidatedToken>> {
+        // Read before the load: what is touched from now on makes the entry invalid.
+        let stamp = self.foundation.freshness.stamp();
+        let (payload, issued_at) = self.provider.open(text, self.foundation.time.now())?;
+        check_expiry(payload.expires_at, self.foundation.time.now(), validation)?;
+        match self.load(payload, issued_at).await {
+            Ok(token) => {
+                let token = Arc::new(token);
+                self.cache.insert(text, Arc::clone(&token), stamp);
+                Ok(token)
+            }
+            // A user without a role in the token's scope has no token.
+            Err(error) if error.kind == ErrorKind::Unauthorized => {
+                Err(Error::token_not_found(error.detail_text().to_owned()))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn check_time(&self, token: &ValidatedToken, validation: Validation) -> Result<()> {
+        check_expiry(token.payload.expires_at, self.foundation.time.now(), validation)
+    }
+
+    async fn is_revoked(&self, token: &ValidatedToken, moment: crate::freshness::Moment) -> Result<bool> {
+        let (audit_id, parent_audit_id) = token.facts();
+        let facts = TokenFacts {
+            issued_at: token.issued_at,
+            expires_at: token.expires_at,
+            user_ids: vec![&token.payload.user_id],
+            user_domain_id: &token.caller.user_domain_id,
+            scope_domain_id: token.payload.domain_id(),
+            project_id: token.payload.project_id(),
+            audit_id: &audit_id,
+            parent_audit_id: parent_audit_id.as_deref(),
+            trust_id: token.payload.trust_id.as_deref(),
+            consumer_id: None,
+            role_ids: token.roles.iter().map(|role| &*role.id).collect(),
+        };
+        self.revoke.is_revoked(&facts, moment).await
+    }
+
+    /// A user may have been disabled where no event was written (a directory, another program): the first validation
+    /// that sees it writes one, so that enabling the user again does not revive the token.
+    async fn revoke_for_disabled_user(&self, token: &ValidatedToken) -> Error {
+        let refused = Error::token_not_found("the token's user is disabled");
+        match self.revoke.revoke(&[RevocationEvent::of_user(&token.payload.user_id)]).await {
+            Ok(()) => refused,
+            Err(error) => error,
+        }
+    }
+
+    /// Issues a token.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unauthorized`] if the user has no role in the scope.
+    pub async fn issue(&self, new: NewToken) -> Result<IssuedToken> {
+        let now = self.foundation.time.now();
+        let default_expiry =
+            || now.plus_seconds(i64::try_from(self.foundation.config.token.expiration).unwrap_or(i64::MAX)).truncated();
+        let mut expires_at = new.expires_at.unwrap_or_else(default_expiry);
+        if let Some((_, Some(end))) = &new.application_credential {
+            // CVE-2022-2447: a token does not outlive the credential that it comes from.
+            expires_at = expires_at.min(*end);
+        }
+        let audit_ids = AuditIds { id: AuditId(self.provider.random_bytes()?), parent: new.chain };
+        let methods = new.methods.iter().map(|name| Arc::from(name.as_str())).collect();
+        let mut payload =
+            Payload::new(new.user_id.to_string(), methods, UnixMicros(expires_at.micros()), audit_ids);
+        payload.scope = match &new.scope {
+            NewScope::Unscoped => keystone_token::Scope::Unscoped,
+            NewScope::Project(id) => keystone_token::Scope::Project(id.to_string()),
+            NewScope::Domain(id) => keystone_token::Scope::Domain(id.to_string()),
+            NewScope::System => keystone_token::Scope::System,
+        };
+        payload.app_cred_id = new.application_credential.as_ref().map(|(id, _)| id.to_string());
+        self.foundation.freshness.observe().await?;
+        let stamp = self.foundation.freshness.stamp();
+        let (text, issued_at) = self.provider.seal(&payload, now)?;
+        let token = Arc::new(self.load(payload, issued_at).await?);
+        self.cache.insert(&text, Arc::clone(&token), stamp);
+        Ok(IssuedToken { text, token })
+    }
+
+    /// Revokes a token, and with `cascade` those made of it, if it is the first of its chain.
+    pub async fn revoke(&self, allowed: &Allowed, text: &str, cascade: bool) -> Result<()> {
+        let token = self.validate(text, Validation::default()).await?;
+        let audit_id = audit_text(token.payload.audit_ids.id);
+        let mut events =
+            vec![RevocationEvent { audit_id: Some(audit_id.clone()), ..RevocationEvent::default() }];
+        if cascade {
+            events.push(RevocationEvent { audit_chain_id: Some(audit_id.clone()), ..RevocationEvent::default() });
+        }
+        self.revoke.revoke(&events).await?;
+        self.foundation.events.emit(Event::new("token", "revoked", audit_id, allowed));
+        Ok(())
+    }
+}
+
+fn check_expiry(expires_at: UnixMicros, now: Timestamp, validation: Validation) -> Result<()> {
+    let grace = i64::try_from(validation.expired_by).unwrap_or(i64::MAX).saturating_mul(1_000_000);
+    if now.micros() < expires_at.0.saturating_add(grace) {
+        Ok(())
+    } else {
+        Err(Error::token_not_found("the token has expired"))
+    }
+}

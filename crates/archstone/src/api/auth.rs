@@ -1,0 +1,198 @@
+//! `/v3/auth`: login, validation and revocation of tokens, and what a token can be scoped to (`keystone.api.auth`).
+
+use std::sync::Arc;
+
+use archstone_core::authz::{Scope, Target};
+use archstone_core::error::{Error, ErrorKind, Result};
+use archstone_core::id::{DomainId, ProjectId};
+use archstone_core::token::{ValidatedToken, Validation};
+use bytes::Bytes;
+use http::header::HeaderName;
+use http::{Method, StatusCode};
+use serde_json::{Map, Value, json};
+
+use super::{domains, projects};
+use crate::http::{Access, Call, Reply, Routes, attribute_as_bool, extension_rel, rel};
+
+const SUBJECT_TOKEN: HeaderName = HeaderName::from_static("x-subject-token");
+const ACCESS_RULES: HeaderName = HeaderName::from_static("openstack-identity-access-rules");
+
+pub(super) fn routes(routes: &mut Routes) {
+    routes
+        .path("/v3/auth/tokens")
+        .rel(rel("auth_tokens"))
+        .get(Access::Rule("identity:validate_token"), validate)
+        .head(Access::Rule("identity:check_token"), validate)
+        .post(Access::Public, issue)
+        .delete(Access::Rule("identity:revoke_token"), revoke);
+    routes
+        .path("/v3/auth/tokens/OS-PKI/revoked")
+        .rel(extension_rel("OS-PKI", "1.0", "revocations"))
+        .get(Access::Public, pki_revoked);
+    routes.path("/v3/auth/catalog").rel(rel("auth_catalog")).get(Access::Rule("identity:get_auth_catalog"), catalog);
+    routes.path("/v3/auth/system").rel(rel("auth_system")).get(Access::Rule("identity:get_auth_system"), system);
+    routes
+        .path("/v3/auth/projects")
+        .rel(rel("auth_projects"))
+        .get(Access::Rule("identity:get_auth_projects"), own_projects);
+    routes
+        .path("/v3/auth/domains")
+        .rel(rel("auth_domains"))
+        .get(Access::Rule("identity:get_auth_domains"), own_domains);
+    routes
+        .path("/v3/OS-FEDERATION/projects")
+        .rel(extension_rel("OS-FEDERATION", "1.0", "projects"))
+        .get(Access::Rule("identity:get_auth_projects"), own_projects);
+    routes
+        .path("/v3/OS-FEDERATION/domains")
+        .rel(extension_rel("OS-FEDERATION", "1.0", "domains"))
+        .get(Access::Rule("identity:get_auth_domains"), own_domains);
+}
+
+async fn issue(call: Call) -> Result<Reply> {
+    let auth = match call.body.get("auth") {
+        Some(Value::Object(auth)) if !auth.is_empty() => auth,
+        None | Some(Value::Null) => return Err(Error::missing("auth", "request body")),
+        Some(_) => &Map::new(),
+    };
+    call.schemas.check("auth.token_issue", &Value::Object(auth.clone()))?;
+    check_names(auth)?;
+    let issued = call.core.auth.authenticate(auth, &call.initiator).await?;
+    Ok(token_reply(&call, StatusCode::CREATED, &issued.token, &issued.text))
+}
+
+/// The schema cannot say "an id or a name".
+fn check_names(auth: &Map<String, Value>) -> Result<()> {
+    let at = |path: &[&str]| {
+        let mut value = None;
+        for (depth, name) in path.iter().enumerate() {
+            let object = if depth == 0 { Some(auth) } else { value.and_then(Value::as_object) };
+            value = object.and_then(|object| object.get(*name));
+        }
+        value.and_then(Value::as_object)
+    };
+    for path in [
+        &["identity", "password", "user"][..],
+        &["identity", "password", "user", "domain"],
+        &["scope", "project"],
+        &["scope", "project", "domain"],
+        &["scope", "domain"],
+    ] {
+        if at(path).is_some_and(|object| !object.contains_key("id") && !object.contains_key("name")) {
+            return Err(Error::bad_request(format!("Invalid input for {}: id or name must be present.", path.join("/"))));
+        }
+    }
+    Ok(())
+}
+
+fn subject_token(call: &Call) -> Result<&str> {
+    call.headers
+        .get(SUBJECT_TOKEN)
+        .and_then(|value| value.to_str().ok())
+        .filter(|text| !text.is_empty())
+        .ok_or_else(|| Error::token_not_found("the request names no subject token"))
+}
+
+/// How the client wants the subject token validated.
+fn validation(call: &Call) -> Result<Validation> {
+    let window = call.core.config.token.allow_expired_window;
+    let expired_by = match call.query.get("allow_expired") {
+        Some(text) if is_true(text) => window,
+        _ => 0,
+    };
+    let knows_access_rules = match call.headers.get(ACCESS_RULES).map(|value| value.to_str().unwrap_or("?").trim()) {
+        None | Some("") => false,
+        Some(text) => match text.parse::<f64>() {
+            Ok(version) => version >= 1.0,
+            Err(_) => return Err(Error::bad_request("The header OpenStack-Identity-Access-Rules must be a number.")),
+        },
+    };
+    Ok(Validation { expired_by, knows_access_rules })
+}
+
+/// `oslo_utils.strutils.bool_from_string`
+fn is_true(text: &str) -> bool {
+    ["1", "t", "true", "on", "y", "yes"].contains(&text.trim().to_ascii_lowercase().as_str())
+}
+
+/// The subject, as far as a policy may look at it. Nobody learns about it before they are known themselves.
+async fn subject_target(call: &Call) -> Result<Target> {
+    call.require_authenticated()?;
+    let subject = call.core.token.validate(subject_token(call)?, validation(call)?).await?;
+    Ok(Target::of(
+        "token",
+        json!({"user_id": &*subject.caller.user_id, "user": {"domain": {"id": &*subject.caller.user_domain_id}}}),
+    ))
+}
+
+async fn validate(call: Call) -> Result<Reply> {
+    call.allow(subject_target(&call).await?).await?;
+    let text = subject_token(&call)?;
+    let token = call.core.token.validate(text, validation(&call)?).await?;
+    Ok(token_reply(&call, StatusCode::OK, &token, text))
+}
+
+async fn revoke(call: Call) -> Result<Reply> {
+    let allowed = call.allow(subject_target(&call).await?).await?;
+    let cascade = call.query.get("cascade").is_none_or(attribute_as_bool);
+    call.core.token.revoke(&allowed, subject_token(&call)?, cascade).await?;
+    Ok(Reply::no_content())
+}
+
+fn token_reply(call: &Call, status: StatusCode, token: &Arc<ValidatedToken>, text: &str) -> Reply {
+    let with_catalog = call.query.get("nocatalog").is_none();
+    Reply::rendered(status, rendered(token, with_catalog)).header(SUBJECT_TOKEN, text)
+}
+
+/// The body, rendered once for as long as the token is in memory.
+fn rendered(token: &ValidatedToken, with_catalog: bool) -> Bytes {
+    let text = token.rendered[usize::from(with_catalog)].get_or_init(|| {
+        let mut body = token.body.clone();
+        if let Some(catalog) = token.catalog.as_ref().filter(|_| with_catalog) {
+            body.insert("catalog".to_owned(), catalog.clone());
+        }
+        Bytes::from(json!({"token": body}).to_string())
+    });
+    text.clone()
+}
+
+/// A list that no token format of today can fill.
+async fn pki_revoked(call: Call) -> Result<Reply> {
+    if !call.core.config.token.revoke_by_id {
+        return Err(Error::new(ErrorKind::Gone, "The requested resource is no longer available."));
+    }
+    Err(Error::forbidden("there is no list of revoked PKI tokens"))
+}
+
+async fn catalog(call: Call) -> Result<Reply> {
+    call.allow(Target::none()).await?;
+    let token = call.require_token()?;
+    if !matches!(token.caller.scope, Scope::Project { .. }) {
+        return Err(Error::forbidden("only a token of a project has a catalog"));
+    }
+    call.ok(&json!({"catalog": token.catalog, "links": {"self": call.link("auth/catalog")}}))
+}
+
+async fn system(call: Call) -> Result<Reply> {
+    let allowed = call.allow(Target::none()).await?;
+    let user = &call.require_token()?.caller.user_id;
+    let any = call.core.assignment.has_role_on_system(&allowed, user).await?;
+    let system = if any { json!([{"all": true}]) } else { json!([]) };
+    call.ok(&json!({"system": system, "links": {"self": call.link("auth/system")}}))
+}
+
+async fn own_projects(call: Call) -> Result<Reply> {
+    let allowed = call.allow(Target::none()).await?;
+    let user = &call.require_token()?.caller.user_id;
+    let ids: Vec<ProjectId> = call.core.assignment.list_project_ids_of_user(&allowed, user).await?;
+    let found = call.core.resource.list_projects_by_ids(&allowed, &ids).await?;
+    call.ok(&call.plain_collection("projects", found.into_iter().map(projects::wire).collect()))
+}
+
+async fn own_domains(call: Call) -> Result<Reply> {
+    let allowed = call.allow(Target::none()).await?;
+    let user = &call.require_token()?.caller.user_id;
+    let ids: Vec<DomainId> = call.core.assignment.list_domain_ids_of_user(&allowed, user).await?;
+    let found = call.core.resource.list_domains_by_ids(&allowed, &ids).await?;
+    call.ok(&call.plain_collection("domains", found.into_iter().map(domains::wire).collect()))
+}

@@ -1,0 +1,15 @@
+//! The API, a file or folder for each family of URLs: the routes with their rules, bodies and handlers.
+
+pub(crate) mod body;
+mod discovery;
+mod regions;
+
+use crate::http::Routes;
+
+/// The whole table.
+pub(crate) fn routes() -> Routes {
+    let mut routes = Routes::default();
+    discovery::routes(&mut routes);
+    regions::routes(&mut routes);
+    routes
+}

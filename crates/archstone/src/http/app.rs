@@ -1,0 +1,283 @@
+//! The way of a request: limits, CORS, the caller, the route, the schemas, the handler, the answer.
+//!
+//! The order of the checks is the reference's (`keystone.server.flask.core`): a dead token ends a request before its
+//! body is read as JSON, a body that does not fit its schema ends it before the policy is asked.
+
+use std::sync::Arc;
+
+use archstone_core::Core;
+use archstone_core::authz::{Initiator, Requester};
+use archstone_core::error::{Error, ErrorKind, Result};
+use archstone_core::token::ValidatedToken;
+use bytes::Bytes;
+use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, USER_AGENT, VARY};
+use http::request::Parts;
+use http::{HeaderMap, Method, Response, StatusCode};
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use matchit::Router;
+use serde_json::{Map, Value};
+
+use super::base_url::base_url;
+use super::call::Call;
+use super::cors::Cors;
+use super::error::{self, ErrorContext};
+use super::guard;
+use super::query::Query;
+use super::reply::Reply;
+use super::routes::{Route, Routes};
+use super::schema::Schemas;
+
+/// The header that names a request, in both directions.
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-openstack-request-id");
+
+/// Everything that answers requests; shared by all connections.
+pub(crate) struct App {
+    core: Arc<Core>,
+    router: Router<Vec<Route>>,
+    schemas: Arc<Schemas>,
+    cors: Cors,
+}
+
+/// What is known of the connection that a request came by.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Peer {
+    /// The client's address, if there is a network.
+    pub(crate) address: Option<std::net::SocketAddr>,
+}
+
+impl App {
+    /// Builds the router out of the table.
+    ///
+    /// # Errors
+    /// Two paths of the table that cannot be told apart.
+    pub(crate) fn new(core: Arc<Core>, routes: &Routes) -> std::result::Result<App, String> {
+        let mut router = Router::new();
+        for entry in &routes.paths {
+            let of_path: Vec<Route> = routes.routes.iter().filter(|route| route.path == entry.path).cloned().collect();
+            router.insert(entry.path, of_path).map_err(|error| format!("{}: {error}", entry.path))?;
+        }
+        let cors = Cors::new(&core.config.cors);
+        Ok(App { core, router, schemas: Arc::new(Schemas::new()), cors })
+    }
+
+    /// Answers one request. Never fails: what goes wrong is an answer too.
+    pub(crate) async fn respond<B>(&self, request: http::Request<B>, peer: Peer) -> Response<Full<Bytes>>
+    where
+        B: http_body::Body<Data = Bytes> + Send,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let request_id = format!("req-{}", uuid::Uuid::new_v4());
+        let (parts, body) = request.into_parts();
+        if let Some(reply) = self.cors.preflight(&parts) {
+            return finish(reply, &parts, &request_id, &self.cors);
+        }
+        let limit = self.core.config.oslo_middleware.max_request_body_size;
+        let reply = match read_body(&parts, body, limit).await {
+            Err(error) => {
+                let mut reply = self.error_reply(&error, &parts, false);
+                // The reference's size limit is outermost: its answer has neither Vary nor a request id.
+                reply.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+                return finish_bare(reply, &parts, &self.cors);
+            }
+            Ok(body) => self.answer(&parts, body, &request_id, peer).await,
+        };
+        finish(reply, &parts, &request_id, &self.cors)
+    }
+
+    async fn answer(&self, parts: &Parts, body: Bytes, request_id: &str, peer: Peer) -> Reply {
+        let initiator = initiator(parts, request_id, peer);
+        let (requester, token) = match guard::identify(&self.core, parts).await {
+            Ok(identified) => identified,
+            Err(refusal) => return self.error_reply(&refusal.error, parts, refusal.middleware),
+        };
+        match self.route(parts, body, requester, token, initiator).await {
+            Ok(reply) => reply,
+            Err(error) => self.error_reply(&error, parts, false),
+        }
+    }
+
+    async fn route(
+        &self,
+        parts: &Parts,
+        body: Bytes,
+        requester: Requester,
+        token: Option<Arc<ValidatedToken>>,
+        initiator: Initiator,
+    ) -> Result<Reply> {
+        let raw_path = parts.uri.path();
+        let base_url = base_url(self.core.config.default.public_endpoint.as_deref(), parts);
+        let body = parse_body(parts, &body)?;
+        if raw_path.contains("//") {
+            let mut merged = String::with_capacity(raw_path.len());
+            raw_path.chars().for_each(|c| {
+                if c != '/' || !merged.ends_with('/') {
+                    merged.push(c);
+                }
+            });
+            let query = parts.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+            return Ok(Reply::html(StatusCode::PERMANENT_REDIRECT, "Redirecting...", "Redirecting...")
+                .header(LOCATION, &format!("{base_url}{merged}{query}")));
+        }
+        let path = if raw_path.len() > 1 { raw_path.trim_end_matches('/') } else { raw_path };
+        let Ok(found) = self.router.at(path) else { return Ok(not_found_page()) };
+        let Some(parameters) = decode_parameters(&found.params) else { return Ok(not_found_page()) };
+        let of_path = found.value;
+        let method = &parts.method;
+        let route = of_path.iter().find(|route| route.method == *method).or_else(|| {
+            // A GET route answers HEAD too; the body is dropped at the end.
+            of_path.iter().find(|route| *method == Method::HEAD && route.method == Method::GET)
+        });
+        let Some(route) = route else { return Ok(other_method(method, of_path)) };
+
+        let query = Query::parse(parts.uri.query());
+        if let Some(schema) = route.query_schema {
+            self.schemas.check(schema, &Value::Object(query.to_object()))?;
+        }
+        if let Some(schema) = route.body_schema {
+            self.schemas.check(schema, &body)?;
+        }
+        let call = Call {
+            core: Arc::clone(&self.core),
+            schemas: Arc::clone(&self.schemas),
+            route: route.clone(),
+            method: method.clone(),
+            path: path.to_owned(),
+            parameters,
+            query,
+            headers: parts.headers.clone(),
+            body,
+            base_url,
+            requester,
+            token,
+            initiator,
+        };
+        (route.handler)(call).await
+    }
+
+    fn error_reply(&self, error: &Error, parts: &Parts, middleware: bool) -> Reply {
+        error::log(error, &parts.method, parts.uri.path());
+        let base_url = base_url(self.core.config.default.public_endpoint.as_deref(), parts);
+        let insecure_debug = self.core.config.default.insecure_debug;
+        error::reply(error, &ErrorContext { base_url: &base_url, insecure_debug, middleware })
+    }
+}
+
+async fn read_body<B>(parts: &Parts, body: B, limit: u64) -> Result<Bytes>
+where
+    B: http_body::Body<Data = Bytes> + Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let too_large = || Error::new(ErrorKind::TooLarge, format!("The request is larger than {limit} bytes."));
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let announced = parts.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > limit) {
+        return Err(too_large());
+    }
+    match Limited::new(body, limit).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
+        Err(error) => Err(Error::bad_request("The request's body could not be read.").because(error.to_string())),
+    }
+}
+
+/// The body as an object; `{}` where there is none (`keystone.server.flask.request_processing.json_body`).
+fn parse_body(parts: &Parts, body: &Bytes) -> Result<Value> {
+    let empty = || Value::Object(Map::new());
+    if body.is_empty() || parts.uri.path().starts_with("/v3/OS-OAUTH2/") {
+        return Ok(empty());
+    }
+    let content_type = parts.headers.get(CONTENT_TYPE).map(|value| value.to_str().unwrap_or("?"));
+    let is_json = content_type.is_none_or(|text| {
+        let essence = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        essence.is_empty()
+            || essence == "application/json"
+            || (essence.starts_with("application/") && essence.ends_with("+json"))
+    });
+    if !is_json {
+        return Err(Error::missing("application/json", "Content-Type header"));
+    }
+    match serde_json::from_slice::<Value>(body) {
+        Ok(value @ Value::Object(_)) => Ok(value),
+        Ok(_) => Err(Error::bad_request("The request's body must be a JSON object.")),
+        Err(error) => Err(Error::bad_request(format!("The request's body is not valid JSON: {error}."))),
+    }
+}
+
+fn decode_parameters(parameters: &matchit::Params<'_, '_>) -> Option<Vec<(String, String)>> {
+    parameters
+        .iter()
+        .map(|(name, raw)| {
+            let decoded = percent_encoding::percent_decode_str(raw).decode_utf8_lossy().into_owned();
+            // A slash in an id names no resource, and neither does an empty one.
+            (!decoded.is_empty() && !decoded.contains('/')).then(|| (name.to_owned(), decoded))
+        })
+        .collect()
+}
+
+fn initiator(parts: &Parts, request_id: &str, peer: Peer) -> Initiator {
+    let header = |name: HeaderName| parts.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let forwarded = header(HeaderName::from_static("x-forwarded-for"));
+    let forwarded = forwarded.and_then(|list| list.rsplit(',').next().map(|last| last.trim().to_owned()));
+    Initiator {
+        request_id: Some(request_id.to_owned()),
+        global_request_id: header(REQUEST_ID)
+            .filter(|id| id.strip_prefix("req-").is_some_and(|uuid| uuid::Uuid::try_parse(uuid).is_ok())),
+        address: forwarded.or_else(|| peer.address.map(|address| address.ip().to_string())),
+        agent: header(USER_AGENT),
+    }
+}
+
+fn not_found_page() -> Reply {
+    Reply::html(StatusCode::NOT_FOUND, "404 Not Found", "Not Found")
+}
+
+fn other_method(method: &Method, of_path: &[Route]) -> Reply {
+    let mut allowed: Vec<&str> = vec!["OPTIONS"];
+    for route in of_path {
+        allowed.push(route.method.as_str());
+        if route.method == Method::GET && !of_path.iter().any(|other| other.method == Method::HEAD) {
+            allowed.push("HEAD");
+        }
+    }
+    let allowed = allowed.join(", ");
+    if *method == Method::OPTIONS {
+        return Reply::html(StatusCode::OK, "", "").header(ALLOW, &allowed);
+    }
+    // The reference's discovery pages are not part of its API framework, whose refusal is JSON.
+    let discovery = of_path.iter().any(|route| matches!(route.path, "/" | "/v3"));
+    let reply = if discovery {
+        Reply::html(StatusCode::METHOD_NOT_ALLOWED, "405 Method Not Allowed", "Method Not Allowed")
+    } else {
+        let body = serde_json::json!({"message": "The method is not allowed for the requested URL."});
+        Reply::json(StatusCode::METHOD_NOT_ALLOWED, &body)
+    };
+    reply.header(ALLOW, &allowed)
+}
+
+/// Adds what every answer has.
+fn finish(mut reply: Reply, parts: &Parts, request_id: &str, cors: &Cors) -> Response<Full<Bytes>> {
+    if let Ok(value) = HeaderValue::from_str(request_id) {
+        reply.headers.insert(REQUEST_ID, value);
+    }
+    if !parts.uri.path().starts_with("/healthcheck") {
+        reply.headers.insert(VARY, HeaderValue::from_static("X-Auth-Token"));
+    }
+    finish_bare(reply, parts, cors)
+}
+
+fn finish_bare(mut reply: Reply, parts: &Parts, cors: &Cors) -> Response<Full<Bytes>> {
+    cors.decorate(parts, &mut reply.headers);
+    let length = reply.body.len();
+    let mut response = Response::new(Full::new(if parts.method == Method::HEAD { Bytes::new() } else { reply.body }));
+    *response.status_mut() = reply.status;
+    *response.headers_mut() = reply.headers;
+    set_length(response.headers_mut(), reply.status, length);
+    response
+}
+
+/// A HEAD answer names the length of the body that a GET would have had.
+fn set_length(headers: &mut HeaderMap, status: StatusCode, length: usize) {
+    if status != StatusCode::NO_CONTENT {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
+}

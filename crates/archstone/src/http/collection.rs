@@ -1,0 +1,126 @@
+//! The wire form of lists (`keystone.server.flask.common.ResourceBase.wrap_collection`).
+
+use archstone_core::list::{Comparator, Filter, ListQuery};
+use serde_json::{Map, Value, json};
+
+use super::call::Call;
+
+/// How a list is wrapped.
+pub(crate) struct Collection<'a> {
+    /// The name of the list in the body: `users`.
+    pub(crate) name: &'a str,
+    /// The path of the list below `/v3`, of which each member's link is made; often the same as `name`.
+    pub(crate) path: &'a str,
+    /// The members, in their order.
+    pub(crate) members: Vec<Map<String, Value>>,
+    /// The filters that the storage has not applied.
+    pub(crate) remaining: &'a [Filter],
+    /// What was asked.
+    pub(crate) query: &'a ListQuery,
+    /// Whether the storage cut the list.
+    pub(crate) truncated: bool,
+}
+
+impl Call {
+    /// Filters by what the storage did not, cuts, adds the links.
+    pub(crate) fn collection(&self, list: Collection<'_>) -> Value {
+        let mut members = list.members;
+        members.retain(|member| list.remaining.iter().all(|filter| matches(member, filter)));
+        let mut truncated = list.truncated;
+        if let Some(limit) = list.query.limit
+            && !truncated
+            && members.len() as u64 > limit
+        {
+            members.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+            truncated = true;
+        }
+        let next = self.next_link(&list, &members, truncated);
+        let members: Vec<Value> = members.into_iter().map(|member| self.with_self_link(list.path, member)).collect();
+        let mut body = json!({
+            list.name: members,
+            "links": {"next": next, "self": self.full_url(), "previous": null},
+        });
+        if truncated {
+            body["truncated"] = Value::from(true);
+        }
+        body
+    }
+
+    /// A list of things that have no page, no filter and the usual links.
+    pub(crate) fn plain_collection(&self, name: &str, members: Vec<Map<String, Value>>) -> Value {
+        let query = ListQuery::default();
+        self.collection(Collection { name, path: name, members, remaining: &[], query: &query, truncated: false })
+    }
+
+    /// The URL of this request, as links show it.
+    pub(crate) fn full_url(&self) -> String {
+        let path = self.path.trim_matches('/');
+        let url = format!("{}/{path}", self.base_url);
+        match self.query.raw() {
+            "" => url,
+            raw => format!("{url}?{raw}"),
+        }
+    }
+
+    fn next_link(&self, list: &Collection<'_>, members: &[Map<String, Value>], truncated: bool) -> Value {
+        let Some(last) = members.last().and_then(|member| member.get("id")).and_then(Value::as_str) else {
+            return Value::Null;
+        };
+        if !truncated || (list.query.limit.is_none() && list.query.marker.is_none()) {
+            return Value::Null;
+        }
+        let mut pairs: Vec<(&str, String)> = Vec::new();
+        for (name, value) in self.query.pairs() {
+            if name != "marker" && name != "limit" && !pairs.iter().any(|(seen, _)| seen == name) {
+                pairs.push((name, value.clone()));
+            }
+        }
+        if let Some(limit) = list.query.limit {
+            pairs.push(("limit", limit.to_string()));
+        }
+        pairs.push(("marker", last.to_owned()));
+        let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+        Value::from(format!("{}/{}?{query}", self.base_url, self.path.trim_matches('/')))
+    }
+}
+
+/// Whether a member passes a filter that was left to the wire form (`filter_by_attributes` of the reference).
+fn matches(member: &Map<String, Value>, filter: &Filter) -> bool {
+    let value = lookup(member, &filter.name);
+    match filter.comparator {
+        Comparator::Equals => match value {
+            Some(Value::Bool(is)) => *is == attribute_as_bool(&filter.value),
+            Some(Value::String(text)) => *text == filter.value,
+            _ => false,
+        },
+        inexact => {
+            let Some(Value::String(text)) = value else { return false };
+            let (text, wanted) = if filter.case_sensitive {
+                (text.clone(), filter.value.clone())
+            } else {
+                (text.to_lowercase(), filter.value.to_lowercase())
+            };
+            match inexact {
+                Comparator::Contains => text.contains(&wanted),
+                Comparator::StartsWith => text.starts_with(&wanted),
+                Comparator::EndsWith => text.ends_with(&wanted),
+                Comparator::Equals => text == wanted,
+            }
+        }
+    }
+}
+
+/// Looks a dotted name up in nested objects.
+fn lookup<'a>(member: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+    if let Some(value) = member.get(name) {
+        return Some(value);
+    }
+    let (first, rest) = name.split_once('.')?;
+    lookup(member.get(first)?.as_object()?, rest)
+}
+
+/// A flag of a query: there means true, unless it is a word for false
+/// (`oslo_utils.strutils.bool_from_string` with a default of true).
+pub(crate) fn attribute_as_bool(text: &str) -> bool {
+    !["0", "f", "false", "off", "n", "no"].contains(&text.trim().to_ascii_lowercase().as_str())
+}

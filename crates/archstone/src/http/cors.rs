@@ -1,0 +1,97 @@
+//! Cross-origin requests of browsers (`oslo_middleware.cors`): answered only where `[cors] allowed_origin` names the
+//! origin.
+
+use archstone_core::config::Cors as CorsConfig;
+use http::header::{
+    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS,
+    ACCESS_CONTROL_REQUEST_METHOD, HeaderName, ORIGIN, VARY,
+};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+
+use super::reply::Reply;
+
+/// Headers that a browser may always send (`oslo_middleware.cors.CORS.SIMPLE_HEADERS`), in lower case.
+const SIMPLE_HEADERS: [&str; 5] = ["accept", "accept-language", "content-type", "cache-control", "content-language"];
+
+/// The rules of cross-origin requests.
+pub(crate) struct Cors {
+    origins: Vec<String>,
+    credentials: bool,
+    expose: Vec<String>,
+    max_age: u64,
+    methods: Vec<String>,
+    headers: Vec<String>,
+}
+
+impl Cors {
+    /// Takes the rules out of the configuration.
+    pub(crate) fn new(config: &CorsConfig) -> Cors {
+        Cors {
+            origins: config.allowed_origin.clone(),
+            credentials: config.allow_credentials,
+            expose: config.expose_headers.clone(),
+            max_age: config.max_age,
+            methods: config.allow_methods.clone(),
+            headers: config.allow_headers.clone(),
+        }
+    }
+
+    fn allowed_origin<'p>(&self, parts: &'p Parts) -> Option<&'p HeaderValue> {
+        let origin = parts.headers.get(ORIGIN)?;
+        let text = origin.to_str().ok()?;
+        self.origins.iter().any(|allowed| allowed == text || allowed == "*").then_some(origin)
+    }
+
+    /// Answers a preflight request of an allowed origin; `None` leaves the request to the routes.
+    pub(crate) fn preflight(&self, parts: &Parts) -> Option<Reply> {
+        if parts.method != Method::OPTIONS {
+            return None;
+        }
+        self.allowed_origin(parts)?;
+        let method = parts.headers.get(ACCESS_CONTROL_REQUEST_METHOD)?.to_str().ok()?;
+        let mut reply = Reply { status: StatusCode::OK, headers: HeaderMap::new(), body: bytes::Bytes::new() };
+        let requested = parts.headers.get(ACCESS_CONTROL_REQUEST_HEADERS).and_then(|value| value.to_str().ok());
+        let headers: Vec<&str> =
+            requested.unwrap_or_default().split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
+        let known = |name: &&str| {
+            SIMPLE_HEADERS.contains(&name.to_ascii_lowercase().as_str())
+                || self.headers.iter().any(|allowed| allowed.eq_ignore_ascii_case(name))
+        };
+        if self.methods.iter().any(|allowed| allowed == method) && headers.iter().all(known) {
+            reply = reply.header(ACCESS_CONTROL_ALLOW_METHODS, method);
+            reply = reply.header(ACCESS_CONTROL_MAX_AGE, &self.max_age.to_string());
+            if !headers.is_empty() {
+                reply = reply.header(ACCESS_CONTROL_ALLOW_HEADERS, &headers.join(","));
+            }
+        }
+        Some(reply)
+    }
+
+    /// Adds the headers that let a browser of an allowed origin read the answer.
+    pub(crate) fn decorate(&self, parts: &Parts, headers: &mut HeaderMap) {
+        let Some(origin) = self.allowed_origin(parts) else { return };
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+        if self.credentials {
+            headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+        }
+        if !self.expose.is_empty() && parts.method != Method::OPTIONS {
+            set(headers, ACCESS_CONTROL_EXPOSE_HEADERS, &self.expose.join(","));
+        }
+        let vary = match headers.get(VARY).and_then(|value| value.to_str().ok()) {
+            Some(vary) => format!("{vary},Origin"),
+            None => "Origin".to_owned(),
+        };
+        set(headers, VARY, &vary);
+    }
+}
+
+fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+    match HeaderValue::from_str(value) {
+        Ok(value) => {
+            headers.insert(name, value);
+        }
+        Err(error) => tracing::error!(%name, %error, "[cors] names something that no header can carry"),
+    }
+}

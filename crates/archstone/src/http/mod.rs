@@ -1,0 +1,21 @@
+//! Everything that knows HTTP: listeners, the way of a request, errors as answers.
+
+mod app;
+mod base_url;
+mod call;
+mod collection;
+mod cors;
+mod error;
+mod guard;
+mod listener;
+mod query;
+mod reply;
+mod routes;
+mod schema;
+
+pub(crate) use app::App;
+pub(crate) use call::Call;
+pub(crate) use collection::{Collection, attribute_as_bool};
+pub(crate) use listener::{Limits, bind, serve};
+pub(crate) use reply::Reply;
+pub(crate) use routes::{Access, Relation, Routes, extension_rel, rel};

@@ -1,0 +1,83 @@
+//! Checks bodies and queries against the reference's JSON schemas, before anybody asks who the caller is.
+
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
+use archstone_core::error::{Error, Result};
+use jsonschema::{Draft, Validator};
+use serde_json::Value;
+
+/// The longest value that an error repeats, in characters.
+const SHOWN: usize = 80;
+
+macro_rules! schema_files {
+    ($($name:literal)+) => { [$(include_str!(concat!("../../schemas/", $name, ".json"))),+] };
+}
+
+/// The schemas of the routes, by the reference's names: `identity.user_create_request`.
+pub(crate) struct Schemas {
+    sources: HashMap<String, Value>,
+    compiled: HashMap<String, OnceLock<std::result::Result<Validator, String>>>,
+}
+
+impl Schemas {
+    /// Reads all schemas; each is compiled when it is first used.
+    pub(crate) fn new() -> Schemas {
+        let mut sources = HashMap::new();
+        for text in schema_files![
+            "access_rules" "application_credentials" "auth_tokens" "credentials" "domains" "endpoint_groups" "endpoints"
+            "grants" "groups" "identity_providers" "implied_roles" "limits" "mappings" "oauth1" "policies"
+            "project_tags" "projects" "protocols" "regions" "registered_limits" "role_assignments" "roles" "saml"
+            "service_providers" "services" "trusts" "users"
+        ] {
+            let file: Value = serde_json::from_str(text).expect("the schema files are part of the program");
+            if let Some(Value::Object(schemas)) = file.get("schemas") {
+                sources.extend(schemas.iter().map(|(name, schema)| (name.clone(), schema.clone())));
+            }
+        }
+        let compiled = sources.keys().map(|name| (name.clone(), OnceLock::new())).collect();
+        Schemas { sources, compiled }
+    }
+
+    /// Whether there is such a schema.
+    #[cfg(test)]
+    pub(crate) fn contains(&self, name: &str) -> bool {
+        self.sources.contains_key(name)
+    }
+
+    /// 400 with the place and the reason of the first thing that does not fit.
+    pub(crate) fn check(&self, name: &str, value: &Value) -> Result<()> {
+        let (Some(cell), Some(source)) = (self.compiled.get(name), self.sources.get(name)) else {
+            return Err(Error::internal(format!("there is no schema {name}")));
+        };
+        let validator = cell.get_or_init(|| {
+            jsonschema::options()
+                .with_draft(Draft::Draft202012)
+                .should_validate_formats(true)
+                .with_format("date-time", |text: &str| archstone_core::time::Timestamp::parse(text).is_some())
+                .build(source)
+                .map_err(|error| error.to_string())
+        });
+        let validator = validator.as_ref().map_err(|error| Error::internal(format!("schema {name}: {error}")))?;
+        match validator.iter_errors(value).next() {
+            None => Ok(()),
+            Some(error) => Err(Error::bad_request(describe(&error))),
+        }
+    }
+}
+
+fn describe(error: &jsonschema::ValidationError<'_>) -> String {
+    let place = error.instance_path().to_string();
+    let reason: String = error.to_string();
+    let reason = if reason.chars().count() > 4 * SHOWN {
+        let mut cut: String = reason.chars().take(SHOWN).collect();
+        cut.push('…');
+        cut
+    } else {
+        reason
+    };
+    match place.rsplit('/').next() {
+        Some(attribute) if !attribute.is_empty() => format!("Invalid input for the attribute {attribute}: {reason}"),
+        _ => reason,
+    }
+}
