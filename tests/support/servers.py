@@ -267,6 +267,8 @@ class Keystone(Server):
             *("--module", "tests.support.keystone_wsgi:application"),
             *("--master", "--processes", str(self.processes), "--die-on-term"),
             *("--buffer-size", "65535", "--disable-logging", "--need-app", "--lazy-apps"),
+            # It closes the connection after each answer, and so must say it.
+            *("--add-header", "Connection: close"),
         ]
 
 

@@ -1,0 +1,1 @@
+"""Python Keystone and Archstone at work on one database and one key repository."""
