@@ -6,7 +6,9 @@
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlPool, MySqlPoolOptions, MySqlSslMode};
+use sqlx::mysql::{
+    MySqlConnectOptions, MySqlConnection, MySqlDatabaseError, MySqlPool, MySqlPoolOptions, MySqlSslMode,
+};
 use sqlx::pool::{PoolConnection, PoolConnectionMetadata, PoolOptions};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgSslMode};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
@@ -54,6 +56,23 @@ impl Pool {
                 Self::Postgres(pool_options(PgPoolOptions::new(), options).connect_lazy_with(postgres(url)?))
             }
         })
+    }
+
+    /// For the clock alone: on Galera its reads wait for the writes that other nodes have committed. A server without
+    /// that setting has one node.
+    pub(crate) fn for_clock(url: &SqlUrl, options: &ConnectOptions) -> Result<Self, DbError> {
+        if url.dialect() != Dialect::MySql {
+            return Self::new(url, options);
+        }
+        let setup = mysql_session(options)?;
+        let pool = pool_options(MySqlPoolOptions::new(), options).after_connect(move |connection, _| {
+            let setup = setup.clone();
+            Box::pin(async move {
+                set_up_mysql(connection, setup).await?;
+                wait_for_other_nodes(connection).await
+            })
+        });
+        Ok(Self::MySql(pool.connect_lazy_with(mysql(url)?)))
     }
 
     pub(crate) async fn acquire(&self) -> Result<Conn, DbError> {
@@ -105,7 +124,7 @@ impl Conn {
         .map_err(|error| DbError::from_sqlx(&attempted, &error))
     }
 
-    /// How many rows were affected, and the key that was made (not on PostgreSQL, which has RETURNING).
+    /// How many rows were affected, and the key that was made (on MySQL; the others have RETURNING).
     pub(crate) async fn execute(&mut self, built: Built) -> Result<Executed, DbError> {
         let Built { sql, values } = built;
         let attempted = sql.clone();
@@ -114,7 +133,7 @@ impl Conn {
             Self::Sqlite(connection) => sqlx::query_with(query, values)
                 .execute(&mut **connection)
                 .await
-                .map(|done| Executed { rows: done.rows_affected(), id: done.last_insert_rowid() }),
+                .map(|done| Executed { rows: done.rows_affected(), id: 0 }),
             Self::MySql(connection) => sqlx::query_with(query, values)
                 .execute(&mut **connection)
                 .await
@@ -319,4 +338,18 @@ async fn set_up_mysql(connection: &mut MySqlConnection, setup: Option<String>) -
         connection.execute(AssertSqlSafe(setup)).await?;
     }
     Ok(())
+}
+
+async fn wait_for_other_nodes(connection: &mut MySqlConnection) -> Result<(), sqlx::Error> {
+    const UNKNOWN_VARIABLE: u16 = 1193;
+    match connection.execute("SET SESSION wsrep_sync_wait = 1").await {
+        Err(sqlx::Error::Database(error))
+            if error
+                .try_downcast_ref::<MySqlDatabaseError>()
+                .is_some_and(|error| error.number() == UNKNOWN_VARIABLE) =>
+        {
+            Ok(())
+        }
+        outcome => outcome.map(drop),
+    }
 }

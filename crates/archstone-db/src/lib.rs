@@ -26,7 +26,7 @@ mod tests;
 mod tx;
 mod url;
 
-pub use clock::Clock;
+pub use clock::{Change, Changes, Clock, ClockReading, prune_changes};
 pub use db::Db;
 pub use dialect::Dialect;
 pub use error::{DbError, Retry};

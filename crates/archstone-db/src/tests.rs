@@ -397,3 +397,45 @@ async fn other_schemas_are_refused() {
         test.db.close().await;
     }
 }
+
+#[tokio::test]
+async fn broken_connections_are_replaced() {
+    on_each_database(async |db| {
+        if db.dialect() == Dialect::Sqlite {
+            return;
+        }
+        for _ in 0..3 {
+            names(db).await;
+            db.clock().read().await.expect("a reading");
+            end_other_connections(db).await;
+            db.clock().read().await.expect("a reading");
+            assert_eq!(names(db).await.len(), 0);
+            end_other_connections(db).await;
+            db.write(|tx| Box::pin(async move { tx.execute(Sql::delete().from_table(Role::Table)).await }))
+                .await
+                .expect("a write");
+        }
+    })
+    .await;
+}
+
+async fn end_other_connections(db: &Db) {
+    let mut conn = db.pool().acquire().await.expect("a connection");
+    let others = match db.dialect() {
+        Dialect::MySql => {
+            "SELECT id AS id FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID()"
+        }
+        Dialect::Sqlite | Dialect::Postgres => {
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        }
+    };
+    let others = conn.fetch_all(crate::statement::Built::plain(others)).await.expect("the other connections");
+    if db.dialect() == Dialect::MySql {
+        for other in others {
+            // It may have gone already.
+            conn.run(&format!("KILL {}", other.get::<i64>("id").expect("an id"))).await.ok();
+        }
+    }
+    // The one that did it goes too, so that none is left that works.
+    conn.discard();
+}

@@ -8,7 +8,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::connection::Conn;
 use crate::statement::Built;
-use crate::{Clock, Db, DbError, Dialect, Statement};
+use crate::{Db, DbError, Dialect, Statement, clock};
 
 /// A transaction that changes rows; made by [`Db::write`].
 ///
@@ -62,7 +62,7 @@ impl<'a> Tx<'a> {
     /// # Errors
     /// As [`Tx::execute`].
     pub async fn insert_id(&mut self, statement: &InsertStatement, column: impl IntoIden) -> Result<i64, DbError> {
-        if self.dialect() == Dialect::Postgres {
+        if self.dialect() != Dialect::MySql {
             let column = column.into_iden();
             let name = column.to_string();
             let built = Built::new(statement.clone().returning_col(column), self.dialect())?;
@@ -85,7 +85,7 @@ impl<'a> Tx<'a> {
     pub(crate) async fn commit(mut self) -> Result<(), DbError> {
         let touched = std::mem::take(&mut self.touched);
         if !touched.is_empty() {
-            Clock::advance(&mut self, &touched).await?;
+            clock::advance(&mut self, &touched).await?;
         }
         self.on_connection(|conn| Box::pin(conn.run("COMMIT"))).await.map_err(DbError::at_commit)?;
         // In order: back to the pool.

@@ -1,0 +1,121 @@
+//! Which writes there were: what lets a node answer from memory and still never from before a committed write.
+//!
+//! Every transaction that touched something ends by adding to its node's own row of `archstone_clock` and by inserting
+//! what it touched into `archstone_change`. The lock on that row holds until the commit, so a node's ticks become
+//! visible in order and without gaps. A reader compares [`Clock::read`] with what it saw before and asks for the
+//! [`Clock::changes_since`].
+//!
+//! **Invariant:** a reading was begun after it was asked for, so it holds every write that was committed before.
+
+mod reader;
+mod writer;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{ConnectOptions, DbError, SqlUrl};
+
+pub(crate) use writer::advance;
+pub use writer::prune_changes;
+
+/// Readers beyond this number wait before they are even queued.
+const QUEUE: usize = 4096;
+
+/// The reader of the clock, on a connection of its own that is made when first needed and again when it breaks.
+pub struct Clock {
+    requests: mpsc::Sender<Request>,
+    reads: Arc<AtomicU64>,
+}
+
+enum Request {
+    Read(oneshot::Sender<Result<Arc<ClockReading>, DbError>>),
+    Changes { since: Arc<ClockReading>, now: Arc<ClockReading>, reply: oneshot::Sender<Result<Changes, DbError>> },
+    Close(oneshot::Sender<()>),
+}
+
+/// Where each writer's count stood.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct ClockReading {
+    /// The last tick of each writer. Where a writer's ticks begin means nothing.
+    pub ticks: BTreeMap<String, i64>,
+    /// The newest `revocation_event.id`, which Python Keystone moves too; 0 when there is none.
+    pub last_revocation: i64,
+}
+
+/// What was touched between two readings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Changes {
+    /// All of it.
+    Known(Vec<Change>),
+    /// Too much, or no longer on record: whatever is in memory may be out of date.
+    Forgotten,
+}
+
+/// Something that was touched; see [`crate::Touch`].
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Change {
+    /// What it is.
+    pub kind: String,
+    /// Which one.
+    pub reference: String,
+}
+
+impl Clock {
+    pub(crate) fn new(url: &SqlUrl, options: &ConnectOptions) -> Result<Self, DbError> {
+        let (requests, queue) = mpsc::channel(QUEUE);
+        let reads = Arc::new(AtomicU64::new(0));
+        tokio::spawn(reader::Reader::new(url, options, Arc::clone(&reads))?.serve(queue));
+        Ok(Self { requests, reads })
+    }
+
+    /// How often the database was asked for a reading.
+    pub fn reads(&self) -> u64 {
+        self.reads.load(Ordering::Relaxed)
+    }
+
+    /// Reads the clock. Those who ask while one read is under way share the next one, so that the cost does not grow with
+    /// their number. When nothing moved it is the same `Arc` as before.
+    ///
+    /// # Errors
+    /// [`DbError::Unavailable`] when it cannot be read in time.
+    pub async fn read(&self) -> Result<Arc<ClockReading>, DbError> {
+        let (reply, answer) = oneshot::channel();
+        self.ask(Request::Read(reply), answer).await
+    }
+
+    /// What was touched after `since` and up to `now`, two readings of this clock.
+    ///
+    /// # Errors
+    /// As [`Clock::read`].
+    pub async fn changes_since(&self, since: &Arc<ClockReading>, now: &Arc<ClockReading>) -> Result<Changes, DbError> {
+        if since.ticks == now.ticks {
+            return Ok(Changes::Known(Vec::new()));
+        }
+        let (reply, answer) = oneshot::channel();
+        self.ask(Request::Changes { since: Arc::clone(since), now: Arc::clone(now), reply }, answer).await
+    }
+
+    pub(crate) async fn close(&self) {
+        let (reply, answer) = oneshot::channel();
+        if self.requests.send(Request::Close(reply)).await.is_ok() {
+            // An error means that the task is gone, which is what is wanted.
+            answer.await.ok();
+        }
+    }
+
+    async fn ask<T>(&self, request: Request, answer: oneshot::Receiver<Result<T, DbError>>) -> Result<T, DbError> {
+        let gone = || DbError::Unavailable {
+            attempted: "reading the clock".to_owned(),
+            detail: "the database was closed".to_owned(),
+            retry: false,
+        };
+        self.requests.send(request).await.map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+}
+
+#[cfg(test)]
+mod tests;

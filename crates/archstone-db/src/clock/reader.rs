@@ -1,0 +1,238 @@
+//! The reading side: one task that owns the clock's connection.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use sea_query::{Cond, Expr, ExprTrait as _, Query as Sql, SelectStatement};
+use tokio::sync::mpsc;
+
+use super::writer::BEGAN;
+use super::{Change, Changes, ClockReading, Request};
+use crate::connection::{Conn, Pool};
+use crate::statement::Built;
+use crate::tables::ArchstoneChange;
+use crate::tx::timed_out;
+use crate::{ConnectOptions, DbError, Dialect, SqlUrl};
+
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// Beyond this many ticks or changes, forgetting is cheaper than finding out what to forget.
+const MOST_CHANGES: u64 = 10_000;
+const READ: &str = "SELECT writer AS writer, tick AS tick FROM archstone_clock \
+     UNION ALL SELECT NULL, COALESCE(MAX(id), 0) FROM revocation_event";
+
+pub(super) struct Reader {
+    pool: Pool,
+    dialect: Dialect,
+    conn: Option<Conn>,
+    last: Option<Arc<ClockReading>>,
+    /// SQLite's count of other connections' commits, from before `last` was read.
+    data_version: Option<i64>,
+    reads: Arc<AtomicU64>,
+}
+
+impl Reader {
+    pub(super) fn new(url: &SqlUrl, options: &ConnectOptions, reads: Arc<AtomicU64>) -> Result<Self, DbError> {
+        let pool = Pool::for_clock(
+            url,
+            &ConnectOptions { acquire_timeout: options.acquire_timeout.min(TIMEOUT), ..options.clone() },
+        )?;
+        Ok(Self { pool, dialect: url.dialect(), conn: None, last: None, data_version: None, reads })
+    }
+
+    /// Until the last [`super::Clock`] is gone.
+    pub(super) async fn serve(mut self, mut queue: mpsc::Receiver<Request>) {
+        let mut waiting = Vec::new();
+        // Everyone in the queue at this point came before the read that follows.
+        while queue.recv_many(&mut waiting, super::QUEUE).await > 0 {
+            let (mut readers, mut closers) = (Vec::new(), Vec::new());
+            for request in waiting.drain(..) {
+                match request {
+                    Request::Read(reply) => readers.push(reply),
+                    Request::Changes { since, now, reply } => {
+                        let changes = self
+                            .with_connection(|reader| {
+                                let (since, now) = (Arc::clone(&since), Arc::clone(&now));
+                                Box::pin(async move { reader.changes(&since, &now).await })
+                            })
+                            .await;
+                        // Whoever asked may have given up.
+                        reply.send(changes).ok();
+                    }
+                    Request::Close(reply) => closers.push(reply),
+                }
+            }
+            readers.retain(|reply| !reply.is_closed());
+            if !readers.is_empty() {
+                let reading = self.with_connection(|reader| Box::pin(reader.read())).await;
+                for reply in readers {
+                    reply.send(reading.clone()).ok();
+                }
+            }
+            if !closers.is_empty() {
+                drop(self.conn.take());
+                self.pool.close().await;
+                for reply in closers {
+                    reply.send(()).ok();
+                }
+                return;
+            }
+        }
+        if let Some(conn) = self.conn.take() {
+            conn.discard();
+        }
+    }
+
+    /// A connection that turns out to be dead is replaced once.
+    async fn with_connection<T>(
+        &mut self,
+        ask: impl for<'c> Fn(&'c mut Self) -> BoxFuture<'c, Result<T, DbError>>,
+    ) -> Result<T, DbError> {
+        let had_connection = self.conn.is_some();
+        match self.in_time(&ask).await {
+            Err(error) if had_connection && error.is_retryable() => self.in_time(&ask).await,
+            outcome => outcome,
+        }
+    }
+
+    async fn in_time<T>(
+        &mut self,
+        ask: &impl for<'c> Fn(&'c mut Self) -> BoxFuture<'c, Result<T, DbError>>,
+    ) -> Result<T, DbError> {
+        if self.conn.is_none() {
+            self.conn = Some(self.pool.acquire().await?);
+            self.data_version = None;
+        }
+        let outcome = tokio::time::timeout(TIMEOUT, ask(self)).await.unwrap_or_else(|_| Err(timed_out(TIMEOUT)));
+        if outcome.is_err()
+            && let Some(conn) = self.conn.take()
+        {
+            conn.discard();
+        }
+        outcome
+    }
+
+    fn conn(&mut self) -> Result<&mut Conn, DbError> {
+        self.conn.as_mut().ok_or_else(|| DbError::Unavailable {
+            attempted: "reading the clock".to_owned(),
+            detail: "there is no connection".to_owned(),
+            retry: false,
+        })
+    }
+
+    async fn read(&mut self) -> Result<Arc<ClockReading>, DbError> {
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        // Before the tables: what is committed in between is then read twice rather than never.
+        let data_version = self.data_version().await?;
+        if let Some(last) = &self.last
+            && data_version.is_some()
+            && data_version == self.data_version
+        {
+            return Ok(Arc::clone(last));
+        }
+        let mut reading = ClockReading::default();
+        for row in self.conn()?.fetch_all(Built::plain(READ)).await? {
+            let tick = row.get("tick")?;
+            match row.get("writer")? {
+                Some(writer) => drop(reading.ticks.insert(writer, tick)),
+                None => reading.last_revocation = tick,
+            }
+        }
+        self.data_version = data_version;
+        match &self.last {
+            Some(last) if **last == reading => Ok(Arc::clone(last)),
+            _ => {
+                let reading = Arc::new(reading);
+                self.last = Some(Arc::clone(&reading));
+                Ok(reading)
+            }
+        }
+    }
+
+    async fn data_version(&mut self) -> Result<Option<i64>, DbError> {
+        if self.dialect != Dialect::Sqlite {
+            return Ok(None);
+        }
+        let row = self.conn()?.fetch_optional(Built::plain("PRAGMA data_version")).await?;
+        row.map(|row| row.get("data_version")).transpose()
+    }
+
+    async fn changes(&mut self, since: &ClockReading, now: &ClockReading) -> Result<Changes, DbError> {
+        let Some(moved) = moved(since, now) else { return Ok(Changes::Forgotten) };
+        if moved.is_empty() {
+            return Ok(Changes::Known(Vec::new()));
+        }
+        let statement = Built::new(&select_changes(&moved), self.dialect)?;
+        let mut changes = Vec::new();
+        // What must be on record for each writer: the tick after the last one seen, or its beginning.
+        let mut missing: BTreeMap<&str, Option<i64>> =
+            moved.iter().map(|moved| (moved.writer, moved.after.map(|tick| tick + 1))).collect();
+        let rows = self.conn()?.fetch_all(statement).await?;
+        if rows.len() as u64 > MOST_CHANGES {
+            return Ok(Changes::Forgotten);
+        }
+        for row in rows {
+            let (writer, tick, kind): (String, i64, String) = (row.get("writer")?, row.get("tick")?, row.get("kind")?);
+            let began = kind == BEGAN;
+            if missing.get(writer.as_str()).is_some_and(|first| first.map_or(began, |first| first == tick)) {
+                missing.remove(writer.as_str());
+            }
+            if !began {
+                changes.push(Change { kind, reference: row.get("ref")? });
+            }
+        }
+        if !missing.is_empty() {
+            return Ok(Changes::Forgotten);
+        }
+        changes.sort();
+        changes.dedup();
+        Ok(Changes::Known(changes))
+    }
+}
+
+struct Moved<'a> {
+    writer: &'a str,
+    /// `None`: not seen before.
+    after: Option<i64>,
+    upto: i64,
+}
+
+/// The writers whose ticks moved; `None` when one went back or away, or too far.
+fn moved<'a>(since: &ClockReading, now: &'a ClockReading) -> Option<Vec<Moved<'a>>> {
+    if since.ticks.keys().any(|writer| !now.ticks.contains_key(writer)) {
+        return None;
+    }
+    let mut moved = Vec::new();
+    for (writer, &upto) in &now.ticks {
+        let after = since.ticks.get(writer).copied();
+        if after == Some(upto) {
+            continue;
+        }
+        if after.is_some_and(|after| after > upto || upto.abs_diff(after) > MOST_CHANGES) {
+            return None;
+        }
+        moved.push(Moved { writer, after, upto });
+    }
+    Some(moved)
+}
+
+fn select_changes(moved: &[Moved<'_>]) -> SelectStatement {
+    let mut any = Cond::any();
+    for Moved { writer, after, upto } in moved {
+        let tick = || Expr::col(ArchstoneChange::Tick);
+        any = any.add(
+            Cond::all()
+                .add(Expr::col(ArchstoneChange::Writer).eq(*writer))
+                .add(tick().lte(*upto))
+                .add_option(after.map(|after| tick().gt(after))),
+        );
+    }
+    Sql::select()
+        .columns([ArchstoneChange::Writer, ArchstoneChange::Tick, ArchstoneChange::Kind, ArchstoneChange::Ref])
+        .from(ArchstoneChange::Table)
+        .cond_where(any)
+        .limit(MOST_CHANGES + 1)
+        .to_owned()
+}
