@@ -107,7 +107,11 @@ fn check_jws_keys(config: &Config, problems: &mut Vec<Problem>) {
     match file_names(dir) {
         Err(error) => problem(problems, option, dir, &format!("{error}; {setup}")),
         Ok(names) if names.is_empty() => problem(problems, option, dir, &format!("holds no keys; {setup}")),
-        Ok(names) => names.iter().for_each(|name| check_readable(&dir.join(name), option, problems)),
+        Ok(names) => {
+            for name in names {
+                check_readable(&dir.join(name), option, problems);
+            }
+        }
     }
 }
 

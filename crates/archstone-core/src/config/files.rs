@@ -44,7 +44,9 @@ impl Given {
         let mut files = Vec::new();
         if !named.iter().any(|named| matches!(named, Named::File(_))) {
             files = default_files(&usual, program, environment);
-            files.iter().for_each(|file| given.read_file(file));
+            for file in &files {
+                given.read_file(file);
+            }
         }
         if !named.iter().any(|named| matches!(named, Named::Dir(_))) {
             for dir in find_each(&usual, program, ".conf.d") {
@@ -98,7 +100,9 @@ impl Given {
             Err(error) => return self.problem(&dir.display().to_string(), 0, &format!("can't be read: {error}")),
         };
         files.sort();
-        files.iter().for_each(|file| self.read_file(file));
+        for file in &files {
+            self.read_file(file);
+        }
     }
 
     fn problem(&mut self, path: &str, line: u32, text: &str) {
@@ -110,8 +114,8 @@ fn conf_files(dir: &Path) -> io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(dir)? {
         let path = entry?.path();
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        if name.ends_with(".conf") && !name.starts_with('.') {
+        let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        if path.extension().is_some_and(|extension| extension == "conf") && !hidden {
             files.push(path);
         }
     }
