@@ -8,7 +8,8 @@
 //! **Invariant:** nothing here opens a file or reads the environment; texts are handed in.
 //!
 //! **Invariant:** what oslo.config accepts has the same value here. Deliberate differences: parsing
-//! goes on after an error to find the next one, an environment variable for a multi-valued option
+//! goes on after an error to find the next one, a reference to an option whose own value is wrong is
+//! always an error (oslo.config sometimes takes the option of that name in `DEFAULT` instead), an environment variable for a multi-valued option
 //! is one value (oslo.config makes each of its characters a value), and integers beyond 64 bits are
 //! refused. Options checked by a regular expression are absent: Keystone has none.
 

@@ -21,9 +21,9 @@ pub(crate) fn strip_end(text: &str) -> &str {
     text.trim_end_matches(is_space)
 }
 
-/// `int(text)` for stripped text. `Ok(None)`: an integer, but one that 64 bits cannot hold.
+/// `int(text)`. `Ok(None)`: an integer, but one that 64 bits cannot hold.
 pub(crate) fn parse_int(text: &str) -> Result<Option<i64>, ()> {
-    let digits = ascii_digits(text);
+    let digits = ascii_digits(strip_number(text));
     let (sign, digits) = match digits.as_bytes().first() {
         Some(b'-') => ("-", &digits[1..]),
         Some(b'+') => ("", &digits[1..]),
@@ -37,9 +37,14 @@ pub(crate) fn parse_int(text: &str) -> Result<Option<i64>, ()> {
     Ok(format!("{sign}{plain}").parse().ok())
 }
 
-/// `float(text)` for stripped text; infinities and NaN included, as Python reads them.
+/// Numbers in ASCII text may be surrounded by the white space of C only.
+fn strip_number(text: &str) -> &str {
+    if text.is_ascii() { text.trim_matches(['\t', '\n', '\x0b', '\x0c', '\r', ' ']) } else { strip(text) }
+}
+
+/// `float(text)`; infinities and NaN included, as Python reads them.
 pub(crate) fn parse_float(text: &str) -> Option<f64> {
-    let plain = without_underscores(&ascii_digits(text))?;
+    let plain = without_underscores(&ascii_digits(strip_number(text)))?;
     let unsigned = plain.strip_prefix(['+', '-']).unwrap_or(&plain);
     let word = ["inf", "infinity", "nan"].iter().any(|w| unsigned.eq_ignore_ascii_case(w));
     let number = unsigned.starts_with(|c: char| c.is_ascii_digit() || c == '.');

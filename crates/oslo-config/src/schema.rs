@@ -53,13 +53,11 @@ impl Opt {
         }
     }
 
-    /// Adds an older name. A name with dashes is also found with underscores.
+    /// Adds an older name.
     pub fn add_deprecated_name(&mut self, group: &str, name: &str) {
-        for name in [name.to_owned(), name.replace('-', "_")] {
-            let pair = (normalize_group(group), name);
-            if !self.deprecated_names.contains(&pair) {
-                self.deprecated_names.push(pair);
-            }
+        let pair = (normalize_group(group), name.to_owned());
+        if !self.deprecated_names.contains(&pair) {
+            self.deprecated_names.push(pair);
         }
     }
 
@@ -77,8 +75,12 @@ pub struct Schema {
 }
 
 impl Schema {
-    /// Adds an option, or replaces the one of the same group and name.
-    pub fn add(&mut self, opt: Opt) {
+    /// Adds an option, or replaces the one of the same group and name. Older names with dashes are also
+    /// found with underscores, after all others.
+    pub fn add(&mut self, mut opt: Opt) {
+        for (group, name) in opt.deprecated_names.clone() {
+            opt.add_deprecated_name(&group, &name.replace('-', "_"));
+        }
         self.groups.entry(opt.group.clone()).or_default().insert(opt.name.clone(), opt);
     }
 

@@ -174,8 +174,7 @@ fn convert_bool(text: &str) -> Result<Value, TypeError> {
 }
 
 fn convert_int(text: &str, min: Option<i64>, max: Option<i64>) -> Result<Value, TypeError> {
-    let text = python::strip(text);
-    if text.is_empty() {
+    if python::strip(text).is_empty() {
         return Ok(Value::None);
     }
     match python::parse_int(text) {
@@ -189,8 +188,7 @@ fn convert_int(text: &str, min: Option<i64>, max: Option<i64>) -> Result<Value, 
 }
 
 fn convert_float(text: &str, min: Option<f64>, max: Option<f64>) -> Result<Value, TypeError> {
-    let text = python::strip(text);
-    if text.is_empty() {
+    if python::strip(text).is_empty() {
         return Ok(Value::None);
     }
     match python::parse_float(text) {
