@@ -4,27 +4,20 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// From the lowest to the highest. A new subsystem gets its place here, deliberately.
-#[rustfmt::skip]
-const ORDER: [&str; 26] = [
-    "time", "id", "error", "config", "list", "authz", "freshness", "events", "foundation",
-    "resource", "catalog", "credential", "limit", "policy",
-    "identity",
-    "assignment",
-    "trust", "application_credential", "oauth", "federation",
-    "keys", "revoke", "token",
-    "auth",
-    "cascade",
-    "bootstrap",
-];
-
-fn rank(subsystem: &str) -> Option<usize> {
-    ORDER.iter().position(|&name| name == subsystem)
+/// The subsystems from the lowest to the highest, as the page on top of `lib.rs` names them.
+fn order(lib: &str) -> Vec<String> {
+    let page = lib.lines().map_while(|line| line.strip_prefix("//!")).collect::<Vec<_>>().join("\n");
+    let (_, list) = page.split_once("only those named before it:").expect("lib.rs tells the order");
+    let paragraph = list.trim_start().split("\n\n").next().unwrap_or_default();
+    let quoted = paragraph.split('`').skip(1).step_by(2);
+    quoted.flat_map(str::split_whitespace).map(str::to_owned).collect()
 }
 
 #[test]
 fn subsystems_use_only_those_before_them() {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let order = order(&fs::read_to_string(source.join("lib.rs")).expect("source is readable"));
+    let rank = |subsystem: &str| order.iter().position(|name| name == subsystem);
     let mut wrong = BTreeSet::new();
     for file in rust_files(&source) {
         let path = file.strip_prefix(&source).expect("found below it").with_extension("");
@@ -34,7 +27,7 @@ fn subsystems_use_only_those_before_them() {
             continue;
         }
         let Some(own) = rank(subsystem) else {
-            wrong.insert(format!("{}: `{subsystem}` has no place in ORDER", path.display()));
+            wrong.insert(format!("{}: `{subsystem}` has no place in the order told by lib.rs", path.display()));
             continue;
         };
         let depth = if parts.last().is_some_and(|last| last == "mod") { parts.len() - 1 } else { parts.len() };
@@ -96,4 +89,10 @@ fn all_forms_of_use_are_seen() {
     assert_eq!(used("// crate::auth\n#[cfg(test)]\nmod tests { use crate::token; }", 1), "");
     assert_eq!(used("use super::super::catalog::Service;", 2), "catalog");
     assert_eq!(used("use super::driver::Driver;", 2), "");
+}
+
+#[test]
+fn order_is_read_from_the_page() {
+    let lib = "//! Rules.\n//! Use only those named before it:\n//!\n//! `time id` │ `token` │\n//! `auth`\n//!\n//! `Not` this.\nmod x;";
+    assert_eq!(order(lib), ["time", "id", "token", "auth"]);
 }
