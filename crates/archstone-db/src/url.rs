@@ -95,7 +95,7 @@ impl SqlUrl {
     }
 
     /// The parameters that have no effect here and that an operator might think have one.
-    pub fn ignored_parameters(&self) -> Vec<&str> {
+    pub fn unknown_parameters(&self) -> Vec<&str> {
         self.parameters.iter().map(|(name, _)| name.as_str()).filter(|name| !self.knows(name)).collect()
     }
 
@@ -262,7 +262,7 @@ mod tests {
         assert_eq!((url.host.as_deref(), url.port), (Some("db.example"), Some(3307)));
         assert_eq!(url.database.as_deref(), Some("keystone"));
         assert_eq!(url.parameter("ssl_ca"), Some("/a b"));
-        assert!(url.ignored_parameters().is_empty());
+        assert!(url.unknown_parameters().is_empty());
     }
 
     #[test]
@@ -309,9 +309,9 @@ mod tests {
     #[test]
     fn unknown_parameters_are_reported_and_unknown_tls_ones_refused() {
         let mut url = parse("mysql://u@h/d?plugin=dbcounter&charset=utf8");
-        assert_eq!(url.ignored_parameters(), ["plugin"]);
+        assert_eq!(url.unknown_parameters(), ["plugin"]);
         url.add_parameters("local_infile=1").expect("a parameter");
-        assert_eq!(url.ignored_parameters(), ["plugin", "local_infile"]);
+        assert_eq!(url.unknown_parameters(), ["plugin", "local_infile"]);
         assert!(SqlUrl::parse("mysql://u@h/d?ssl_cipher=AES").is_err());
         assert!(SqlUrl::parse("postgresql://u@h/d?sslcrl=/crl").is_err());
     }

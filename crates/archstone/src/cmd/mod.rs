@@ -2,6 +2,7 @@
 //! program takes that command line.
 
 mod bootstrap;
+mod db;
 mod dev;
 mod serve;
 mod startup;
@@ -45,6 +46,15 @@ enum Command {
     Dev(dev::Args),
     /// Makes the first administrator, its project, the roles, and the identity service's endpoints.
     Bootstrap(bootstrap::Args),
+    /// Makes and checks the database's schema.
+    #[command(subcommand)]
+    Db(db::Command),
+    /// Makes the database's schema (also: db sync).
+    #[command(name = "db_sync")]
+    DbSync(db::SyncArgs),
+    /// Prints the revision of the database's schema (also: db version).
+    #[command(name = "db_version")]
+    DbVersion,
 }
 
 /// Runs what the command line says.
@@ -63,5 +73,8 @@ pub(crate) fn run() -> ExitCode {
         Command::Serve(args) => serve::run(&cli.config, &args),
         Command::Dev(args) => dev::run(&args),
         Command::Bootstrap(args) => bootstrap::run(&cli.config, args),
+        Command::Db(command) => db::run(&cli.config, command),
+        Command::DbSync(args) => db::run_sync(&cli.config, &args),
+        Command::DbVersion => db::run_version(&cli.config),
     }
 }
