@@ -9,13 +9,15 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
-use oslo_policy::{DeprecatedRule, RuleDefault, RuleFile, Severity};
+use oslo_policy::{DeprecatedRule, RuleDefault, RuleFile};
 use serde_json::{Map, Value};
 use tracing::{error, info, warn};
 
 use crate::config::Config;
 
-pub use oslo_policy::{Decision, FileError, Options, Problem, RemoteCheck, ScopeType};
+pub use oslo_policy::{
+    Decision, FileError, Options, Problem, RemoteCheck, RemoteContentType, ScopeType, Severity, is_allowed,
+};
 
 /// The rules of Keystone 30.0.0, one per line: name, check, scopes, deprecated name and check, since when,
 /// whether deprecated for removal, operations.
@@ -146,6 +148,12 @@ impl Policy {
     /// Whether a rule of this name exists.
     pub fn has_rule(&self, name: &str) -> bool {
         self.rules().has_rule(name)
+    }
+
+    /// The files that were read last, in their order.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.iter().flatten().map(|stamp| stamp.path.clone()).collect()
     }
 
     /// Reads the files again if one of them was changed, added or removed since; whether new rules took effect.

@@ -4,6 +4,7 @@
 mod bootstrap;
 mod db;
 mod dev;
+mod policy;
 mod serve;
 mod startup;
 
@@ -55,6 +56,8 @@ enum Command {
     /// Prints the revision of the database's schema (also: db version).
     #[command(name = "db_version")]
     DbVersion,
+    /// Looks at the rules of authorization: check, sample.
+    Policy(policy::Args),
 }
 
 /// Runs what the command line says.
@@ -76,5 +79,6 @@ pub(crate) fn run() -> ExitCode {
         Command::Db(command) => db::run(&cli.config, command),
         Command::DbSync(args) => db::run_sync(&cli.config, &args),
         Command::DbVersion => db::run_version(&cli.config),
+        Command::Policy(args) => policy::run(&cli.config, &args),
     }
 }

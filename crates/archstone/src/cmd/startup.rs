@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use archstone_core::Core;
 use archstone_core::authz::Authorizer;
-use archstone_core::authz::policy::{Options, Policy, PolicySettings};
+use archstone_core::authz::policy::{Policy, PolicySettings, log_problems};
 use archstone_core::config::{Config, Given, Level, Named, check_environment};
 use archstone_core::events::Events;
 use archstone_core::foundation::Foundation;
@@ -139,6 +139,7 @@ pub(crate) async fn open(config: Config) -> Result<Arc<Core>, Refusal> {
 pub(crate) async fn open_on(config: Config, db: Db) -> Result<Arc<Core>, Refusal> {
     schema::check(&db).await?.require_current()?;
     let policy = load_policy(&config)?;
+    tokio::spawn(Arc::clone(&policy).watch());
     let bound = Duration::try_from_secs_f64(config.archstone.foreign_write_bound)
         .map_err(|error| Refusal(format!("[archstone] foreign_write_bound: {error}")))?;
     let foundation = Foundation {
@@ -154,25 +155,9 @@ pub(crate) async fn open_on(config: Config, db: Db) -> Result<Arc<Core>, Refusal
 
 /// Reads the policy files; what is wrong with them is logged by name, and denies.
 pub(crate) fn load_policy(config: &Config) -> Result<Arc<Policy>, Refusal> {
-    let settings = policy_settings(config);
-    let (policy, problems) = Policy::load(settings)?;
-    for problem in problems {
-        tracing::warn!("policy: {problem}");
-    }
+    let (policy, problems) = Policy::load(PolicySettings::from_config(config))?;
+    log_problems(&problems);
     Ok(Arc::new(policy))
-}
-
-/// `[oslo_policy]` with its files found.
-pub(crate) fn policy_settings(config: &Config) -> PolicySettings {
-    let oslo = &config.oslo_policy;
-    PolicySettings {
-        file: config.find_file(&oslo.policy_file),
-        dirs: oslo.policy_dirs.iter().filter_map(|dir| config.find_file(dir)).collect(),
-        options: Options {
-            enforce_new_defaults: oslo.enforce_new_defaults,
-            default_rule: oslo.policy_default_rule.clone(),
-        },
-    }
 }
 
 /// The runtime of a command: all cores for a server, one thread for the rest.
