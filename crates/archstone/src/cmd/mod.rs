@@ -3,6 +3,7 @@
 
 mod bootstrap;
 mod db;
+mod config;
 mod dev;
 mod policy;
 mod serve;
@@ -58,6 +59,8 @@ enum Command {
     DbVersion,
     /// Looks at the rules of authorization: check, sample.
     Policy(policy::Args),
+    /// Looks at the configuration without starting.
+    Config(config::Args),
 }
 
 /// Runs what the command line says.
@@ -80,5 +83,6 @@ pub(crate) fn run() -> ExitCode {
         Command::DbSync(args) => db::run_sync(&cli.config, &args),
         Command::DbVersion => db::run_version(&cli.config),
         Command::Policy(args) => policy::run(&cli.config, &args),
+        Command::Config(args) => config::run(&cli.config, &args),
     }
 }

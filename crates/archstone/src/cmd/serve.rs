@@ -35,7 +35,7 @@ pub(crate) fn run(config: &ConfigArgs, args: &Args) -> ExitCode {
 }
 
 fn serve(config: &ConfigArgs, args: &Args) -> Result<(), Refusal> {
-    let config = startup::load_config(config)?;
+    let config = startup::load_server_config(config)?;
     let listen = listen_addresses(&args.listen, &config);
     startup::runtime(config.archstone.workers)?.block_on(async {
         let limits = limits(&config);

@@ -11,7 +11,7 @@ use std::time::Duration;
 use archstone_core::Core;
 use archstone_core::authz::Authorizer;
 use archstone_core::authz::policy::{Policy, PolicySettings, log_problems};
-use archstone_core::config::{Config, Given, Level, Named, check_environment};
+use archstone_core::config::{Config, Given, Level, Named, Problem, Warning, check_environment};
 use archstone_core::events::Events;
 use archstone_core::foundation::Foundation;
 use archstone_core::freshness::Freshness;
@@ -37,10 +37,18 @@ impl<E: std::error::Error> From<E> for Refusal {
     }
 }
 
-/// Reads the configuration that the command line names, logs its warnings, and starts logging.
+/// Reads the configuration that the command line names, starts logging, and logs its warnings.
 pub(crate) fn load_config(args: &ConfigArgs) -> Result<Config, Refusal> {
-    let given = given(args);
-    let (config, warnings) = Config::load(&given).map_err(|problems| all_problems(&problems))?;
+    started(args, Config::load(&given(args)))
+}
+
+/// As [`load_config`], for a server: what is missing on disk is said together with what is wrong in the files.
+pub(crate) fn load_server_config(args: &ConfigArgs) -> Result<Config, Refusal> {
+    started(args, Config::load_for_server(&given(args)))
+}
+
+fn started(args: &ConfigArgs, loaded: Result<(Config, Vec<Warning>), Vec<Problem>>) -> Result<Config, Refusal> {
+    let (config, warnings) = loaded.map_err(|problems| all_problems(&problems))?;
     start_logging(config.default.debug || args.debug);
     for warning in warnings {
         match warning.level {
@@ -67,7 +75,7 @@ fn environment() -> BTreeMap<String, String> {
 }
 
 /// All problems as one text.
-pub(crate) fn all_problems(problems: &[archstone_core::config::Problem]) -> Refusal {
+pub(crate) fn all_problems(problems: &[Problem]) -> Refusal {
     let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
     Refusal(lines.join("\n"))
 }

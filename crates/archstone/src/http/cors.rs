@@ -1,7 +1,7 @@
 //! Cross-origin requests of browsers (`oslo_middleware.cors`): answered only where `[cors] allowed_origin` names the
 //! origin.
 
-use archstone_core::config::Cors as CorsConfig;
+use archstone_core::config::CorsSection as CorsConfig;
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS,
