@@ -149,7 +149,7 @@ pub struct Authorizer {
 
 /// Asks another server what a rule leaves to it (`http:` and `https:` checks).
 pub trait AskRemote: Send + Sync {
-    /// Whether the server says yes. Bounded in time; a server that does not answer says no.
+    /// Whether the server says yes. Bounded in time; a server that does not answer is an error.
     fn ask<'a>(&'a self, check: &'a RemoteCheck) -> BoxFuture<'a, Result<bool>>;
 }
 
@@ -160,7 +160,7 @@ impl std::fmt::Debug for Authorizer {
 }
 
 impl Authorizer {
-    /// Asks these rules, and `remote` where a rule names another server; without it such a rule says no.
+    /// Asks these rules, and `remote` where a rule names another server; without it such a request is refused.
     pub fn new(policy: Arc<Policy>, remote: Option<Arc<dyn AskRemote>>) -> Authorizer {
         Authorizer { policy, remote }
     }
@@ -203,7 +203,8 @@ impl Authorizer {
                 Decision::NeedsRemote(check) => {
                     let allowed = match &self.remote {
                         Some(remote) => remote.ask(&check).await?,
-                        None => false,
+                        // Not "no": below a `not` that would let everybody in.
+                        None => return Err(Error::forbidden_action(rule, format!("nobody can ask {}", check.url))),
                     };
                     replies.insert(check.url, allowed);
                 }

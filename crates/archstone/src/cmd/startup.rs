@@ -19,6 +19,7 @@ use archstone_core::time::TimeSource;
 use archstone_db::{ConnectOptions, Db, SqlUrl, schema};
 
 use super::ConfigArgs;
+use crate::http::RemotePolicy;
 
 /// What stops a command, in words for the operator; several lines if there are several things to say.
 pub(crate) struct Refusal(pub(crate) String);
@@ -148,6 +149,7 @@ pub(crate) async fn open_on(config: Config, db: Db) -> Result<Arc<Core>, Refusal
     schema::check(&db).await?.require_current()?;
     let policy = load_policy(&config)?;
     tokio::spawn(Arc::clone(&policy).watch());
+    let remote = RemotePolicy::new(&config.oslo_policy).map_err(|error| Refusal(error.to_string()))?;
     let bound = Duration::try_from_secs_f64(config.archstone.foreign_write_bound)
         .map_err(|error| Refusal(format!("[archstone] foreign_write_bound: {error}")))?;
     let foundation = Foundation {
@@ -155,7 +157,7 @@ pub(crate) async fn open_on(config: Config, db: Db) -> Result<Arc<Core>, Refusal
         db,
         time: TimeSource::system(),
         events: Events::default(),
-        authorizer: Arc::new(Authorizer::new(policy, None)),
+        authorizer: Arc::new(Authorizer::new(policy, Some(Arc::new(remote)))),
         config: Arc::new(config),
     };
     Ok(Arc::new(Core::new(foundation).map_err(|error| Refusal(error.detail_text().to_owned()))?))
