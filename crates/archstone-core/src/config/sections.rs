@@ -244,12 +244,6 @@ sections! {
         retry_interval: u64,
         /// Attempts at a transaction that the database asks to repeat.
         db_max_retries: i64,
-        /// Seconds between them.
-        db_retry_interval: u64,
-        /// Whether that grows with each attempt.
-        db_inc_retry_interval: bool,
-        /// How far.
-        db_max_retry_interval: u64,
         /// MySQL's `sql_mode`; empty: as the server has it.
         mysql_sql_mode: Option<String>,
         /// Galera's `wsrep_sync_wait`.

@@ -2,17 +2,20 @@
 //! program takes that command line.
 
 mod bootstrap;
-mod db;
 mod config;
+mod db;
 mod dev;
 mod policy;
 mod serve;
 mod startup;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use archstone_core::config::Named;
+use clap::error::ErrorKind;
+use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 /// An OpenStack Identity service: one program in place of Keystone.
 #[derive(Parser)]
@@ -32,9 +35,12 @@ pub(crate) struct ConfigArgs {
     /// /etc/keystone, /etc, or as OS_KEYSTONE_CONFIG_FILES and OS_KEYSTONE_CONFIG_DIR say.
     #[arg(long, value_name = "FILE", global = true)]
     pub(crate) config_file: Vec<PathBuf>,
-    /// A folder whose *.conf files are read after the files, in the order of their names.
+    /// A folder whose *.conf files are read in the order of their names, after what was given before it.
     #[arg(long, value_name = "DIR", global = true)]
     pub(crate) config_dir: Vec<PathBuf>,
+    /// Both of the above as they stand on the command line: there, too, the later wins.
+    #[arg(skip)]
+    pub(crate) named: Vec<Named>,
     /// Log everything.
     #[arg(long, short, global = true)]
     pub(crate) debug: bool,
@@ -71,10 +77,16 @@ pub(crate) fn run() -> ExitCode {
     if let Some(name @ "keystone-manage") = name {
         command = command.name(name.to_owned()).bin_name(name.to_owned());
     }
-    let cli = match Cli::from_arg_matches(&command.get_matches()) {
+    let matches = command.get_matches();
+    let mut cli = match Cli::from_arg_matches(&matches) {
         Ok(cli) => cli,
         Err(error) => error.exit(),
     };
+    cli.config.named = named(&cli.config, &matches);
+    if cli.config.named.len() != count_named(std::env::args_os()) {
+        let text = "name all configuration files and folders in one place: all before or all after the command";
+        Cli::command().error(ErrorKind::ArgumentConflict, text).exit();
+    }
     match cli.command {
         Command::Serve(args) => serve::run(&cli.config, &args),
         Command::Dev(args) => dev::run(&args),
@@ -84,5 +96,50 @@ pub(crate) fn run() -> ExitCode {
         Command::DbVersion => db::run_version(&cli.config),
         Command::Policy(args) => policy::run(&cli.config, &args),
         Command::Config(args) => config::run(&cli.config, &args),
+    }
+}
+
+fn named(config: &ConfigArgs, matches: &ArgMatches) -> Vec<Named> {
+    let at = |id: &str| matches.indices_of(id).into_iter().flatten();
+    let files = at("config_file").zip(config.config_file.iter().cloned().map(Named::File));
+    let dirs = at("config_dir").zip(config.config_dir.iter().cloned().map(Named::Dir));
+    let mut named: Vec<_> = files.chain(dirs).collect();
+    named.sort_by_key(|(at, _)| *at);
+    named.into_iter().map(|(_, named)| named).collect()
+}
+
+/// How many files and folders a command line names. Of options that stand on two sides of a command, clap keeps only
+/// those of one side, and a file left out in silence could be the one that closes a door.
+fn count_named(line: impl Iterator<Item = OsString>) -> usize {
+    let is = |argument: &[u8], option: &str| {
+        let rest = argument.strip_prefix(option.as_bytes());
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"="))
+    };
+    line.filter(|argument| {
+        let argument = argument.as_encoded_bytes();
+        is(argument, "--config-file") || is(argument, "--config-dir")
+    })
+    .count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn command_line_order_of_files_and_folders_is_kept() {
+        for line in [
+            "archstone --config-dir a --config-file b --config-dir=c --config-file d config check",
+            "archstone config check --config-dir a --config-file b --config-dir c --config-file=d",
+        ] {
+            assert_eq!(count_named(line.split(' ').map(OsString::from)), 4);
+            let matches = Cli::command().get_matches_from(line.split(' '));
+            let config = Cli::from_arg_matches(&matches).unwrap().config;
+            let names = named(&config, &matches).into_iter().map(|named| match named {
+                Named::File(path) => format!("file {}", path.display()),
+                Named::Dir(path) => format!("dir {}", path.display()),
+            });
+            assert_eq!(names.collect::<Vec<_>>(), ["dir a", "file b", "dir c", "file d"], "{line}");
+        }
     }
 }

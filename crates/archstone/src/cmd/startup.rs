@@ -11,7 +11,7 @@ use std::time::Duration;
 use archstone_core::Core;
 use archstone_core::authz::Authorizer;
 use archstone_core::authz::policy::{Policy, PolicySettings, log_problems};
-use archstone_core::config::{Config, Given, Level, Named, Problem, Warning, check_environment};
+use archstone_core::config::{Config, Given, Level, Problem, Warning, check_environment};
 use archstone_core::events::Events;
 use archstone_core::foundation::Foundation;
 use archstone_core::freshness::Freshness;
@@ -62,9 +62,7 @@ fn started(args: &ConfigArgs, loaded: Result<(Config, Vec<Warning>), Vec<Problem
 
 /// The files and variables that the command line and the environment name.
 pub(crate) fn given(args: &ConfigArgs) -> Given {
-    let files = args.config_file.iter().cloned().map(Named::File);
-    let named: Vec<Named> = files.chain(args.config_dir.iter().cloned().map(Named::Dir)).collect();
-    Given::read(&named, "archstone", &environment())
+    Given::read(&args.named, "archstone", &environment())
 }
 
 /// The environment as text; what is not text names no option.
