@@ -26,7 +26,6 @@ const LOG_FORMAT: &str = "lines of the log have a format of their own";
 const MESSAGING: &str = "delivery of notifications";
 const RPC: &str = "no remote procedure is called";
 const POOL: &str = "connections are managed by the program itself";
-const RETRY: &str = "the time between attempts grows from milliseconds by itself";
 const PROFILER: &str = "profiling by osprofiler";
 const LDAP: &str = "the LDAP identity driver";
 const FEDERATION: &str = "federation";
@@ -127,9 +126,6 @@ const ROWS: &[(&str, &str, Support)] = &[
     ("database", "connection_debug", NoEffect("RUST_LOG=sqlx=debug shows the statements")),
     ("database", "connection_trace", NoEffect("RUST_LOG=sqlx=debug shows the statements")),
     ("database", "use_db_reconnect", NoEffect(POOL)),
-    ("database", "db_retry_interval", NoEffect(RETRY)),
-    ("database", "db_inc_retry_interval", NoEffect(RETRY)),
-    ("database", "db_max_retry_interval", NoEffect(RETRY)),
     ("database", "*", Works),
     ("domain_config", "driver", Only(&["sql"])),
     ("domain_config", "*", NotBuilt("domain configuration")),
@@ -137,6 +133,7 @@ const ROWS: &[(&str, &str, Support)] = &[
     ("endpoint_filter", "*", NotBuilt("endpoint filters")),
     ("endpoint_policy", "driver", Only(&["sql"])),
     ("federation", "driver", Only(&["sql"])),
+    ("federation", "federated_domain_name", Works),
     ("federation", "*", NotBuilt(FEDERATION)),
     ("fernet_receipts", "*", NotBuilt("authentication receipts")),
     ("fernet_tokens", "*", Works),

@@ -29,6 +29,13 @@ pub struct Filter {
     pub case_sensitive: bool,
 }
 
+impl Filter {
+    /// `name=value`
+    pub fn equals(name: &str, value: &str) -> Filter {
+        Filter { name: name.to_owned(), value: value.to_owned(), comparator: Comparator::Equals, case_sensitive: false }
+    }
+}
+
 /// A list request.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct ListQuery {
