@@ -2,15 +2,23 @@
 //!
 //! **Invariant:** every write touches [`Ref::Catalog`]: a catalog in memory depends on all of them at once.
 
+mod endpoint;
 mod region;
+mod rendered;
+mod service;
 mod sql;
 #[cfg(test)]
 mod tests;
+mod url_template;
 
 use serde_json::{Map, Value};
 
 use crate::foundation::Foundation;
-use crate::id::RegionId;
+use crate::id::{EndpointId, RegionId, ServiceId};
+
+pub use endpoint::EndpointPatch;
+pub use rendered::{CatalogEndpoint, CatalogService, CatalogTables, ProjectFilter, Substitutions, render};
+pub use service::ServicePatch;
 
 /// A region: a place in a tree of places. Ids are the caller's choice.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,6 +41,45 @@ pub struct RegionPatch {
     /// A new parent, or none any more.
     pub parent_region_id: Option<Option<RegionId>>,
     /// Attributes to add or replace.
+    pub extra: Map<String, Value>,
+}
+
+/// A service: what endpoints are endpoints of.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Service {
+    /// Its id.
+    pub id: ServiceId,
+    /// `compute`, `identity` …
+    pub service_type: Option<String>,
+    /// Whether it shows in catalogs.
+    pub enabled: bool,
+    /// What the caller added, and the name, which has no column.
+    pub extra: Map<String, Value>,
+}
+
+impl Service {
+    /// Its name; empty if it has none.
+    pub fn name(&self) -> &str {
+        self.extra.get("name").and_then(Value::as_str).unwrap_or_default()
+    }
+}
+
+/// An endpoint: where a service answers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Endpoint {
+    /// Its id.
+    pub id: EndpointId,
+    /// `public`, `internal` or `admin`.
+    pub interface: String,
+    /// The region that it is in.
+    pub region_id: Option<RegionId>,
+    /// The service that answers there.
+    pub service_id: ServiceId,
+    /// A URL with places for `$(project_id)s` and the like.
+    pub url: String,
+    /// Whether it shows in catalogs.
+    pub enabled: bool,
+    /// What the caller added.
     pub extra: Map<String, Value>,
 }
 

@@ -1,13 +1,17 @@
 //! Queries of the catalog's tables.
 
-use archstone_db::tables::{Endpoint as EndpointTable, Region as RegionTable};
+use archstone_db::tables::{
+    Endpoint as EndpointTable, EndpointGroup, ProjectEndpoint, ProjectEndpointGroup, Region as RegionTable,
+    Service as ServiceTable,
+};
 use archstone_db::{DbError, Query, Row, Tx, json_text};
-use sea_query::{Expr, ExprTrait as _, Query as Sql};
+use sea_query::{Expr, ExprTrait as _, Order, Query as Sql};
 use serde_json::{Map, Value};
 
-use super::Region;
+use super::rendered::ProjectFilter;
+use super::{Endpoint, Region, Service};
 use crate::error::{Result, Stored as _};
-use crate::id::RegionId;
+use crate::id::{EndpointId, ProjectId, RegionId, ServiceId};
 use crate::list::sql::{ColumnKind, FilterColumn, Filtered, apply_filters, apply_limit, cut};
 use crate::list::{Filter, ListQuery, Page};
 
@@ -123,4 +127,226 @@ pub(super) async fn delete_regions(tx: &mut Tx<'_>, regions: &[RegionId]) -> Res
         tx.execute(&delete).await?;
     }
     Ok(())
+}
+
+const SERVICE_COLUMNS: [ServiceTable; 4] =
+    [ServiceTable::Id, ServiceTable::Type, ServiceTable::Enabled, ServiceTable::Extra];
+
+const SERVICE_FILTERS: [FilterColumn<ServiceTable>; 3] = [
+    FilterColumn { name: "id", column: ServiceTable::Id, kind: ColumnKind::Text(64) },
+    FilterColumn { name: "type", column: ServiceTable::Type, kind: ColumnKind::Text(255) },
+    FilterColumn { name: "enabled", column: ServiceTable::Enabled, kind: ColumnKind::Flag },
+];
+
+fn service_from(row: &Row) -> Result<Service, DbError> {
+    Ok(Service {
+        id: row.get::<String>("id")?.into(),
+        service_type: row.get("type")?,
+        enabled: row.get("enabled")?,
+        extra: extra_from(row)?,
+    })
+}
+
+pub(super) async fn get_service(db: impl Query, id: &ServiceId) -> Result<Option<Service>> {
+    let mut select = Sql::select();
+    select.columns(SERVICE_COLUMNS).from(ServiceTable::Table).and_where(Expr::col(ServiceTable::Id).eq(&**id));
+    Ok(db.fetch_optional(&select).await?.as_ref().map(service_from).transpose()?)
+}
+
+pub(super) async fn list_services(db: impl Query, query: &ListQuery) -> Result<(Page<Service>, Vec<Filter>)> {
+    let mut select = Sql::select();
+    select.columns(SERVICE_COLUMNS).from(ServiceTable::Table);
+    let Filtered::Applied(remaining) = apply_filters(&mut select, query, &SERVICE_FILTERS) else {
+        return Ok((Page::all(Vec::new()), Vec::new()));
+    };
+    apply_limit(&mut select, query, &remaining);
+    let mut items = db.fetch_all(&select).await?.iter().map(service_from).collect::<Result<Vec<_>, _>>()?;
+    let truncated = cut(&mut items, query, &remaining);
+    Ok((Page { items, truncated }, remaining))
+}
+
+pub(super) async fn list_enabled_services(db: impl Query) -> Result<Vec<Service>> {
+    let mut select = Sql::select();
+    select
+        .columns(SERVICE_COLUMNS)
+        .from(ServiceTable::Table)
+        .and_where(Expr::col(ServiceTable::Enabled).eq(true))
+        .order_by(ServiceTable::Id, Order::Asc);
+    Ok(db.fetch_all(&select).await?.iter().map(service_from).collect::<Result<_, _>>()?)
+}
+
+pub(super) async fn insert_service(tx: &mut Tx<'_>, service: &Service) -> Result<()> {
+    let mut insert = Sql::insert();
+    insert.into_table(ServiceTable::Table).columns(SERVICE_COLUMNS).values_panic([
+        (&*service.id).into(),
+        service.service_type.as_deref().into(),
+        service.enabled.into(),
+        json_text(&Value::Object(service.extra.clone())).into(),
+    ]);
+    tx.execute(&insert).await.or_conflict("service", || format!("Duplicate ID, {}", service.id))?;
+    Ok(())
+}
+
+pub(super) async fn update_service(tx: &mut Tx<'_>, service: &Service) -> Result<()> {
+    let mut update = Sql::update();
+    update
+        .table(ServiceTable::Table)
+        .value(ServiceTable::Type, service.service_type.as_deref())
+        .value(ServiceTable::Enabled, service.enabled)
+        .value(ServiceTable::Extra, json_text(&Value::Object(service.extra.clone())))
+        .and_where(Expr::col(ServiceTable::Id).eq(&*service.id));
+    tx.execute(&update).await?;
+    Ok(())
+}
+
+/// Deletes a service with its endpoints and their associations to projects.
+pub(super) async fn delete_service(tx: &mut Tx<'_>, id: &ServiceId) -> Result<()> {
+    let mut endpoints = Sql::select();
+    endpoints
+        .column(EndpointTable::Id)
+        .from(EndpointTable::Table)
+        .and_where(Expr::col(EndpointTable::ServiceId).eq(&**id));
+    let mut delete = Sql::delete();
+    delete.from_table(ProjectEndpoint::Table).and_where(Expr::col(ProjectEndpoint::EndpointId).in_subquery(endpoints));
+    tx.execute(&delete).await?;
+    let mut delete = Sql::delete();
+    delete.from_table(EndpointTable::Table).and_where(Expr::col(EndpointTable::ServiceId).eq(&**id));
+    tx.execute(&delete).await?;
+    let mut delete = Sql::delete();
+    delete.from_table(ServiceTable::Table).and_where(Expr::col(ServiceTable::Id).eq(&**id));
+    tx.execute(&delete).await?;
+    Ok(())
+}
+
+const ENDPOINT_COLUMNS: [EndpointTable; 7] = [
+    EndpointTable::Id,
+    EndpointTable::Interface,
+    EndpointTable::RegionId,
+    EndpointTable::ServiceId,
+    EndpointTable::Url,
+    EndpointTable::Enabled,
+    EndpointTable::Extra,
+];
+
+const ENDPOINT_FILTERS: [FilterColumn<EndpointTable>; 4] = [
+    FilterColumn { name: "id", column: EndpointTable::Id, kind: ColumnKind::Text(64) },
+    FilterColumn { name: "interface", column: EndpointTable::Interface, kind: ColumnKind::Text(8) },
+    FilterColumn { name: "service_id", column: EndpointTable::ServiceId, kind: ColumnKind::Text(64) },
+    FilterColumn { name: "region_id", column: EndpointTable::RegionId, kind: ColumnKind::Text(255) },
+];
+
+fn endpoint_from(row: &Row) -> Result<Endpoint, DbError> {
+    Ok(Endpoint {
+        id: row.get::<String>("id")?.into(),
+        interface: row.get("interface")?,
+        region_id: row.get::<Option<String>>("region_id")?.map(RegionId::from),
+        service_id: row.get::<String>("service_id")?.into(),
+        url: row.get("url")?,
+        enabled: row.get("enabled")?,
+        extra: extra_from(row)?,
+    })
+}
+
+pub(super) async fn get_endpoint(db: impl Query, id: &EndpointId) -> Result<Option<Endpoint>> {
+    let mut select = Sql::select();
+    select.columns(ENDPOINT_COLUMNS).from(EndpointTable::Table).and_where(Expr::col(EndpointTable::Id).eq(&**id));
+    Ok(db.fetch_optional(&select).await?.as_ref().map(endpoint_from).transpose()?)
+}
+
+pub(super) async fn list_endpoints(db: impl Query, query: &ListQuery) -> Result<(Page<Endpoint>, Vec<Filter>)> {
+    let mut select = Sql::select();
+    select.columns(ENDPOINT_COLUMNS).from(EndpointTable::Table);
+    let Filtered::Applied(remaining) = apply_filters(&mut select, query, &ENDPOINT_FILTERS) else {
+        return Ok((Page::all(Vec::new()), Vec::new()));
+    };
+    apply_limit(&mut select, query, &remaining);
+    let mut items = db.fetch_all(&select).await?.iter().map(endpoint_from).collect::<Result<Vec<_>, _>>()?;
+    let truncated = cut(&mut items, query, &remaining);
+    Ok((Page { items, truncated }, remaining))
+}
+
+pub(super) async fn list_all_endpoints(db: impl Query) -> Result<Vec<Endpoint>> {
+    let mut select = Sql::select();
+    select.columns(ENDPOINT_COLUMNS).from(EndpointTable::Table).order_by(EndpointTable::Id, Order::Asc);
+    Ok(db.fetch_all(&select).await?.iter().map(endpoint_from).collect::<Result<_, _>>()?)
+}
+
+pub(super) async fn insert_endpoint(tx: &mut Tx<'_>, endpoint: &Endpoint) -> Result<()> {
+    let mut insert = Sql::insert();
+    insert.into_table(EndpointTable::Table).columns(ENDPOINT_COLUMNS).values_panic([
+        (&*endpoint.id).into(),
+        endpoint.interface.as_str().into(),
+        endpoint.region_id.as_deref().into(),
+        (&*endpoint.service_id).into(),
+        endpoint.url.as_str().into(),
+        endpoint.enabled.into(),
+        json_text(&Value::Object(endpoint.extra.clone())).into(),
+    ]);
+    tx.execute(&insert).await.or_conflict("endpoint", || format!("Duplicate ID, {}", endpoint.id))?;
+    Ok(())
+}
+
+pub(super) async fn update_endpoint(tx: &mut Tx<'_>, endpoint: &Endpoint) -> Result<()> {
+    let mut update = Sql::update();
+    update
+        .table(EndpointTable::Table)
+        .value(EndpointTable::Interface, endpoint.interface.as_str())
+        .value(EndpointTable::RegionId, endpoint.region_id.as_deref())
+        .value(EndpointTable::ServiceId, &*endpoint.service_id)
+        .value(EndpointTable::Url, endpoint.url.as_str())
+        .value(EndpointTable::Enabled, endpoint.enabled)
+        .value(EndpointTable::Extra, json_text(&Value::Object(endpoint.extra.clone())))
+        .and_where(Expr::col(EndpointTable::Id).eq(&*endpoint.id));
+    tx.execute(&update).await?;
+    Ok(())
+}
+
+/// Deletes an endpoint with its associations to projects; how many endpoints.
+pub(super) async fn delete_endpoint(tx: &mut Tx<'_>, id: &EndpointId) -> Result<u64> {
+    let mut delete = Sql::delete();
+    delete.from_table(ProjectEndpoint::Table).and_where(Expr::col(ProjectEndpoint::EndpointId).eq(&**id));
+    tx.execute(&delete).await?;
+    let mut delete = Sql::delete();
+    delete.from_table(EndpointTable::Table).and_where(Expr::col(EndpointTable::Id).eq(&**id));
+    Ok(tx.execute(&delete).await?)
+}
+
+/// Whether any project is associated with an endpoint or an endpoint group.
+pub(super) async fn any_association(mut db: impl Query) -> Result<bool> {
+    let mut select = Sql::select();
+    select.column(ProjectEndpoint::ProjectId).from(ProjectEndpoint::Table).limit(1);
+    if db.by_ref().fetch_optional(&select).await?.is_some() {
+        return Ok(true);
+    }
+    let mut select = Sql::select();
+    select.column(ProjectEndpointGroup::ProjectId).from(ProjectEndpointGroup::Table).limit(1);
+    Ok(db.fetch_optional(&select).await?.is_some())
+}
+
+pub(super) async fn project_filter(mut db: impl Query, project_id: &ProjectId) -> Result<ProjectFilter> {
+    let mut filter = ProjectFilter::default();
+    let mut select = Sql::select();
+    select
+        .column(ProjectEndpoint::EndpointId)
+        .from(ProjectEndpoint::Table)
+        .and_where(Expr::col(ProjectEndpoint::ProjectId).eq(&**project_id));
+    for row in db.by_ref().fetch_all(&select).await? {
+        filter.endpoint_ids.insert(row.get::<String>("endpoint_id")?.into());
+    }
+    let mut select = Sql::select();
+    select
+        .column((EndpointGroup::Table, EndpointGroup::Filters))
+        .from(EndpointGroup::Table)
+        .inner_join(
+            ProjectEndpointGroup::Table,
+            Expr::col((ProjectEndpointGroup::Table, ProjectEndpointGroup::EndpointGroupId))
+                .equals((EndpointGroup::Table, EndpointGroup::Id)),
+        )
+        .and_where(Expr::col((ProjectEndpointGroup::Table, ProjectEndpointGroup::ProjectId)).eq(&**project_id));
+    for row in db.fetch_all(&select).await? {
+        if let Value::Object(conditions) = row.json("filters")? {
+            filter.groups.push(conditions);
+        }
+    }
+    Ok(filter)
 }
