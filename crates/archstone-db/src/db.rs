@@ -8,7 +8,8 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::connection::{Conn, Pool};
+use crate::connection::Conn;
+use crate::pool::Pool;
 use crate::tx::timed_out;
 use crate::{Clock, ConnectOptions, DbError, Dialect, Retry, SqlUrl, Tx};
 
@@ -137,6 +138,9 @@ impl Db {
                 Err(error) if attempt < self.0.options.write_retries => match error.db_error() {
                     Some(reason) if reason.is_retryable() => {
                         attempt += 1;
+                        if matches!(reason, DbError::Unavailable { .. }) {
+                            self.0.pool.forget_idle();
+                        }
                         tracing::debug!(%reason, attempt, "trying the transaction again");
                         tokio::time::sleep(pause(attempt)).await;
                     }
@@ -208,7 +212,7 @@ impl Db {
             match outcome {
                 Err(error) if error.is_retryable() && attempt < READ_ATTEMPTS => {
                     if matches!(error, DbError::Unavailable { .. }) {
-                        conn.discard();
+                        self.0.pool.forget_idle();
                     }
                     tokio::time::sleep(pause(attempt)).await;
                     attempt += 1;

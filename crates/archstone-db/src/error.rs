@@ -131,6 +131,7 @@ impl DbError {
             sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Tls(_) | sqlx::Error::BeginFailed => {
                 Self::Unavailable { attempted, detail: error.to_string(), retry: false }
             }
+            sqlx::Error::Configuration(source) => Self::Configuration { detail: format!("{attempted}: {source}") },
             sqlx::Error::ColumnNotFound(column) => {
                 Self::Decode { column: column.clone(), detail: "not among the columns selected".to_owned() }
             }
@@ -138,6 +139,16 @@ impl DbError {
                 Self::Decode { column: index.clone(), detail: source.to_string() }
             }
             other => Self::Other { attempted, detail: other.to_string() },
+        }
+    }
+
+    /// While connecting nothing is lost, and trying again at once does not help.
+    pub(crate) fn not_reached(self) -> Self {
+        match self {
+            Self::Unavailable { attempted, detail, .. } | Self::Retryable { attempted, detail } => {
+                Self::Unavailable { attempted, detail, retry: false }
+            }
+            other => other,
         }
     }
 

@@ -9,11 +9,13 @@
 
 mod clock;
 mod connection;
+mod connector;
 mod db;
 pub mod dialect;
 mod error;
 mod json;
 mod options;
+mod pool;
 mod query;
 mod row;
 pub mod schema;

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use tokio::sync::OnceCell;
 
-use crate::connection::{Conn, Pool};
+use crate::connection::Conn;
+use crate::pool::Pool;
 use crate::statement::Built;
 use crate::{ConnectOptions, Db, DbError, Dialect, SqlUrl, schema};
 

@@ -6,8 +6,8 @@ use serde_json::json;
 
 use crate::dialect::{Inexact, enum_value, ignore_existing, inexact, update_existing};
 use crate::tables::{Assignment, LocalUser, Password, Role, User};
-use crate::testing::{TestDatabase, configured, on_each_database};
-use crate::{Db, DbError, Dialect, Query, Tx, json_text};
+use crate::testing::{TestDatabase, configured, on_each_database, options};
+use crate::{ConnectOptions, Db, DbError, Dialect, Query, SqlUrl, Tx, json_text};
 
 fn role(id: &str, name: &str) -> InsertStatement {
     Sql::insert()
@@ -438,4 +438,52 @@ async fn end_other_connections(db: &Db) {
     }
     // The one that did it goes too, so that none is left that works.
     conn.discard();
+}
+
+#[tokio::test]
+async fn absent_server_is_told_at_once_and_a_wrong_password_is_not_tried_again() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("its number").port();
+    drop(listener);
+    for scheme in ["mysql", "postgresql"] {
+        let url = SqlUrl::parse(&format!("{scheme}://u:p@127.0.0.1:{port}/d")).expect("a URL");
+        let started = std::time::Instant::now();
+        let error = Db::connect(&url, &options()).await.err().expect("nobody listens");
+        assert!(matches!(error, DbError::Unavailable { retry: false, .. }), "{error:?}");
+        assert!(started.elapsed().as_secs() < 5);
+    }
+    for dialect in configured().into_iter().filter(|dialect| *dialect != Dialect::Sqlite) {
+        let test = TestDatabase::new(dialect).await.expect("a database");
+        let mut url = test.url.clone();
+        url.username = Some("nobody".to_owned());
+        url.password = Some("hunter2".to_owned());
+        let patient = ConnectOptions { max_retries: None, ..options() };
+        let outcome = tokio::time::timeout(std::time::Duration::from_secs(10), Db::connect(&url, &patient)).await;
+        let error = outcome.expect("no second attempt").err().expect("refused");
+        assert!(!matches!(error, DbError::Unavailable { .. }), "{error:?}");
+        assert!(!format!("{error:?}").contains("hunter2"));
+        test.db.close().await;
+    }
+}
+
+#[tokio::test]
+async fn cancelled_statement_costs_its_connection_and_nothing_else() {
+    on_each_database(async |db| {
+        add(db, role("1", "cook")).await.expect("a role");
+        for micros in [0, 50, 100, 200, 400, 800, 1600] {
+            let limit = std::time::Duration::from_micros(micros);
+            drop(tokio::time::timeout(limit, names(db)).await);
+            drop(tokio::time::timeout(limit, add(db, role("2", &micros.to_string()))).await);
+            assert!(names(db).await.contains(&"cook".to_owned()));
+            db.write(|tx| {
+                Box::pin(async move {
+                    let other = Expr::col(Role::Id).ne("1");
+                    tx.execute(Sql::delete().from_table(Role::Table).and_where(other)).await
+                })
+            })
+            .await
+            .expect("no lock is left");
+        }
+    })
+    .await;
 }

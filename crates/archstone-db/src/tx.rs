@@ -87,14 +87,14 @@ impl<'a> Tx<'a> {
         if !touched.is_empty() {
             clock::advance(&mut self, &touched).await?;
         }
-        self.on_connection(|conn| Box::pin(conn.run("COMMIT"))).await.map_err(DbError::at_commit)?;
+        self.on_connection(|conn| Box::pin(conn.end("COMMIT"))).await.map_err(DbError::at_commit)?;
         // In order: back to the pool.
         drop(self.conn.take());
         Ok(())
     }
 
     pub(crate) async fn rollback(mut self) {
-        if let Err(error) = self.on_connection(|conn| Box::pin(conn.run("ROLLBACK"))).await {
+        if let Err(error) = self.on_connection(|conn| Box::pin(conn.end("ROLLBACK"))).await {
             tracing::debug!(%error, "rolling back; closing the connection instead");
             return;
         }

@@ -11,7 +11,8 @@ use tokio::sync::mpsc;
 
 use super::writer::BEGAN;
 use super::{Change, Changes, ClockReading, Request};
-use crate::connection::{Conn, Pool};
+use crate::connection::Conn;
+use crate::pool::Pool;
 use crate::statement::Built;
 use crate::tables::ArchstoneChange;
 use crate::tx::timed_out;
@@ -35,10 +36,7 @@ pub(super) struct Reader {
 
 impl Reader {
     pub(super) fn new(url: &SqlUrl, options: &ConnectOptions, reads: Arc<AtomicU64>) -> Result<Self, DbError> {
-        let pool = Pool::for_clock(
-            url,
-            &ConnectOptions { acquire_timeout: options.acquire_timeout.min(TIMEOUT), ..options.clone() },
-        )?;
+        let pool = Pool::for_clock(url, options.acquire_timeout.min(TIMEOUT), options)?;
         Ok(Self { pool, dialect: url.dialect(), conn: None, last: None, data_version: None, reads })
     }
 

@@ -232,7 +232,7 @@ fn create_on(conn: &mut Conn, dialect: Dialect) -> BoxFuture<'_, Result<Status, 
             .await?;
         }
         match dialect {
-            Dialect::Sqlite | Dialect::Postgres => conn.run("COMMIT").await?,
+            Dialect::Sqlite | Dialect::Postgres => conn.end("COMMIT").await?,
             Dialect::MySql => conn.run("SELECT RELEASE_LOCK('archstone_schema')").await?,
         }
         Ok(before)

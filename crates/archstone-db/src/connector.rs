@@ -1,0 +1,201 @@
+//! How a connection to each of the three databases is made.
+
+use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlDatabaseError, MySqlSslMode};
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Executor};
+
+use std::time::Duration;
+
+use crate::connection::Raw;
+use crate::{ConnectOptions, DbError, Dialect, SqlUrl};
+
+const SQLITE_BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Makes connections, all alike.
+pub(crate) enum Connector {
+    Sqlite(Box<SqliteConnectOptions>),
+    MySql { options: Box<MySqlConnectOptions>, session: Option<String>, wait_for_other_nodes: bool },
+    Postgres(Box<PgConnectOptions>),
+}
+
+impl Connector {
+    pub(crate) fn new(url: &SqlUrl, options: &ConnectOptions) -> Result<Self, DbError> {
+        Ok(match url.dialect() {
+            Dialect::Sqlite => Self::Sqlite(Box::new(sqlite(url, options))),
+            Dialect::MySql => Self::MySql {
+                options: Box::new(mysql(url)?),
+                session: mysql_session(options)?,
+                wait_for_other_nodes: false,
+            },
+            Dialect::Postgres => Self::Postgres(Box::new(postgres(url)?)),
+        })
+    }
+
+    /// For the clock alone: on Galera its reads wait for the writes that other nodes have committed.
+    pub(crate) fn for_clock(url: &SqlUrl, options: &ConnectOptions) -> Result<Self, DbError> {
+        let mut connector = Self::new(url, options)?;
+        if let Self::MySql { wait_for_other_nodes, .. } = &mut connector {
+            *wait_for_other_nodes = true;
+        }
+        Ok(connector)
+    }
+
+    /// Tries once. Unlike sqlx's own pool: whoever waits for a request should hear at once that the server is away.
+    pub(crate) async fn connect(&self) -> Result<Raw, sqlx::Error> {
+        match self {
+            Self::Sqlite(options) => options.connect().await.map(Raw::Sqlite),
+            Self::MySql { options, session, wait_for_other_nodes } => {
+                let mut connection = options.connect().await?;
+                if let Some(session) = session {
+                    connection.execute(AssertSqlSafe(session.clone())).await?;
+                }
+                if *wait_for_other_nodes {
+                    sync_wait(&mut connection).await?;
+                }
+                Ok(Raw::MySql(connection))
+            }
+            Self::Postgres(options) => options.connect().await.map(Raw::Postgres),
+        }
+    }
+}
+
+fn sqlite(url: &SqlUrl, options: &ConnectOptions) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(url.sqlite_path().unwrap_or_default())
+        .create_if_missing(true)
+        .foreign_keys(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .busy_timeout(SQLITE_BUSY_TIMEOUT)
+        .synchronous(if options.sqlite_synchronous { SqliteSynchronous::Full } else { SqliteSynchronous::Off })
+        .disable_statement_logging()
+}
+
+fn mysql(url: &SqlUrl) -> Result<MySqlConnectOptions, DbError> {
+    let mut options = MySqlConnectOptions::new()
+        .host(url.host.as_deref().unwrap_or("localhost"))
+        .charset("utf8mb4")
+        .pipes_as_concat(false)
+        .no_engine_substitution(false)
+        .timezone("+00:00".to_owned())
+        .disable_statement_logging();
+    if let Some(port) = url.port {
+        options = options.port(port);
+    }
+    if let Some(username) = &url.username {
+        options = options.username(username);
+    }
+    if let Some(password) = &url.password {
+        options = options.password(password);
+    }
+    if let Some(database) = &url.database {
+        options = options.database(database);
+    }
+    if let Some(path) = url.parameter("unix_socket") {
+        options = options.socket(path);
+    }
+    // As PyMySQL does it: an authority means that the server is verified, its name too unless that is turned off.
+    if let Some(authority) = url.parameter("ssl_ca") {
+        let verify_name = flag(url, "ssl_check_hostname")?.unwrap_or(true);
+        let mode = match flag(url, "ssl_verify_cert")? {
+            Some(false) => MySqlSslMode::Required,
+            _ if verify_name => MySqlSslMode::VerifyIdentity,
+            _ => MySqlSslMode::VerifyCa,
+        };
+        options = options.ssl_mode(mode).ssl_ca(authority);
+    } else if url.parameter("ssl_cert").is_some() {
+        options = options.ssl_mode(MySqlSslMode::Required);
+    }
+    if let Some(path) = url.parameter("ssl_cert") {
+        options = options.ssl_client_cert(path);
+    }
+    if let Some(path) = url.parameter("ssl_key") {
+        options = options.ssl_client_key(path);
+    }
+    Ok(options)
+}
+
+fn postgres(url: &SqlUrl) -> Result<PgConnectOptions, DbError> {
+    let mut options = PgConnectOptions::new_without_pgpass().application_name("archstone").disable_statement_logging();
+    if let Some(host) = url.host.as_deref().or_else(|| url.parameter("host")) {
+        options = if host.starts_with('/') { options.socket(host) } else { options.host(host) };
+    }
+    let port = match url.parameter("port") {
+        Some(digits) => Some(digits.parse().map_err(|error| DbError::Configuration {
+            detail: format!("the database URL's parameter port={digits}: {error}"),
+        })?),
+        None => url.port,
+    };
+    if let Some(port) = port {
+        options = options.port(port);
+    }
+    if let Some(username) = &url.username {
+        options = options.username(username);
+    }
+    if let Some(password) = &url.password {
+        options = options.password(password);
+    }
+    if let Some(database) = &url.database {
+        options = options.database(database);
+    }
+    if let Some(name) = url.parameter("application_name") {
+        options = options.application_name(name);
+    }
+    if let Some(mode) = url.parameter("sslmode") {
+        let mode: PgSslMode = mode.parse().map_err(|error: sqlx::Error| DbError::Configuration {
+            detail: format!("the database URL's parameter sslmode={mode}: {error}"),
+        })?;
+        options = options.ssl_mode(mode);
+    }
+    if let Some(path) = url.parameter("sslrootcert") {
+        options = options.ssl_root_cert(path);
+    }
+    if let Some(path) = url.parameter("sslcert") {
+        options = options.ssl_client_cert(path);
+    }
+    if let Some(path) = url.parameter("sslkey") {
+        options = options.ssl_client_key(path);
+    }
+    Ok(options)
+}
+
+fn flag(url: &SqlUrl, name: &str) -> Result<Option<bool>, DbError> {
+    match url.parameter(name).map(str::to_ascii_lowercase).as_deref() {
+        None => Ok(None),
+        Some("true" | "1" | "yes" | "on") => Ok(Some(true)),
+        Some("false" | "0" | "no" | "off") => Ok(Some(false)),
+        Some(other) => Err(DbError::Configuration {
+            detail: format!("the database URL's parameter {name}={other} is neither true nor false"),
+        }),
+    }
+}
+
+/// Every session's settings: overlong text must be an error and not be cut.
+fn mysql_session(options: &ConnectOptions) -> Result<Option<String>, DbError> {
+    let mut settings = Vec::new();
+    if let Some(mode) = &options.mysql_sql_mode {
+        if !mode.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b',')) {
+            return Err(DbError::Configuration { detail: format!("[database] mysql_sql_mode = {mode} is not a mode") });
+        }
+        settings.push(format!("sql_mode = '{mode}'"));
+    }
+    if let Some(wait) = options.mysql_wsrep_sync_wait {
+        settings.push(format!("wsrep_sync_wait = {wait}"));
+    }
+    Ok((!settings.is_empty()).then(|| format!("SET SESSION {}", settings.join(", "))))
+}
+
+/// A server that does not know the setting has no other nodes.
+async fn sync_wait(connection: &mut MySqlConnection) -> Result<(), sqlx::Error> {
+    const UNKNOWN_VARIABLE: u16 = 1193;
+    match connection.execute("SET SESSION wsrep_sync_wait = 1").await {
+        Err(sqlx::Error::Database(error))
+            if error
+                .try_downcast_ref::<MySqlDatabaseError>()
+                .is_some_and(|error| error.number() == UNKNOWN_VARIABLE) =>
+        {
+            Ok(())
+        }
+        outcome => outcome.map(drop),
+    }
+}
