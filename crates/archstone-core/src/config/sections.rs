@@ -259,6 +259,8 @@ sections! {
     federation: FederationSection, "federation" {
         /// The name that stands for the domain of users without one, so that no domain may have it.
         federated_domain_name: String,
+        /// Minutes for which an identity provider's word about a group holds, if the provider has no other.
+        default_authorization_ttl: u64,
     }
     /// `[fernet_receipts]`
     fernet_receipts: FernetReceiptsSection, "fernet_receipts" {

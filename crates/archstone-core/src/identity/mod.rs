@@ -1,3 +1,195 @@
 //! Users, groups and their passwords.
+//!
+//! A user is local (name and password are here), nonlocal (a shadow of one that a directory keeps) or federated (one
+//! that an identity provider vouches for); it can be several of these.
+//!
+//! **Invariant:** a password in the clear is hashed before the transaction that stores it begins, on the threads of the
+//! [`HashPool`](password::HashPool), and is never stored, logged or shown.
+//!
+//! **Invariant:** every change of what a token can see of a user touches [`Ref::User`](crate::freshness::Ref::User).
+//! What ends tokens is not here but above: see `cascade`.
 
+mod compliance;
+mod expiry_filter;
+mod group;
+mod login;
+mod options;
 pub mod password;
+mod sql;
+#[cfg(test)]
+mod tests;
+mod user;
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use crate::config::PasswordHashAlgorithm;
+use crate::error::{Error, Result};
+use crate::foundation::Foundation;
+use crate::id::{DomainId, GroupId, ProjectId, UserId};
+use crate::time::Timestamp;
+use compliance::Compliance;
+use password::{HashAlgorithm, HashOptions, HashPool, Hasher, PasswordError};
+
+pub use group::GroupPatch;
+pub(crate) use group::membership_event;
+pub(crate) use login::PreparedPasswordChange;
+pub use options::{UserOption, UserOptionChanges, UserOptions};
+pub use password::Password;
+pub use user::{NewUser, UserPatch};
+pub(crate) use user::{PreparedUserUpdate, UpdatedUser};
+
+/// How many passwords may wait to be hashed before further ones are refused (503).
+const HASH_QUEUE: usize = 1024;
+
+/// Somebody who can log in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct User {
+    /// Its id.
+    pub id: UserId,
+    /// The domain that its name is unique in.
+    pub domain_id: DomainId,
+    /// Its name; empty where the tables have none.
+    pub name: String,
+    /// Who keeps its name.
+    pub kind: UserKind,
+    /// Whether it may log in: it was not switched off, and was not idle for too long.
+    pub enabled: bool,
+    /// The project that a login without a scope gets, if the user has a role there. Need not exist.
+    pub default_project_id: Option<ProjectId>,
+    /// When its password expires.
+    pub password_expires_at: Option<Timestamp>,
+    /// Its resource options.
+    pub options: UserOptions,
+    /// What identity providers call it.
+    pub federated: Vec<FederatedIdentity>,
+    /// What the caller added: description, email and anything else.
+    pub extra: Map<String, Value>,
+}
+
+/// Who keeps a user's name; the first that holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum UserKind {
+    /// This database does, with its passwords.
+    Local,
+    /// A directory does.
+    Nonlocal,
+    /// An identity provider does.
+    Federated,
+}
+
+/// What an identity provider calls a user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FederatedIdentity {
+    /// The identity provider.
+    pub idp_id: String,
+    /// The protocol by which it vouches for the user.
+    pub protocol_id: String,
+    /// The user's id there, quoted for URLs; unique for provider and protocol.
+    pub unique_id: String,
+    /// The user's name there.
+    pub display_name: String,
+}
+
+/// A set of users, to assign roles to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Group {
+    /// Its id.
+    pub id: GroupId,
+    /// The domain that its name is unique in.
+    pub domain_id: DomainId,
+    /// Its name.
+    pub name: String,
+    /// What it is for.
+    pub description: Option<String>,
+    /// What the caller added.
+    pub extra: Map<String, Value>,
+}
+
+/// A group that a user is in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GroupMembership {
+    /// The group.
+    pub group: Group,
+    /// When the membership ends, for one that an identity provider has to repeat.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// The door of users and groups.
+#[derive(Clone)]
+pub struct Identity {
+    foundation: Foundation,
+    pool: Arc<HashPool>,
+    compliance: Arc<Compliance>,
+}
+
+impl Identity {
+    /// A door onto this foundation; starts the threads that hash passwords.
+    ///
+    /// # Errors
+    /// Options of `[identity]` and `[security_compliance]` that cannot be used together, or no threads to be had.
+    pub fn new(foundation: Foundation) -> Result<Identity> {
+        let config = &foundation.config;
+        let hasher = Hasher::new(&HashOptions {
+            algorithm: match config.identity.password_hash_algorithm {
+                PasswordHashAlgorithm::Bcrypt => HashAlgorithm::Bcrypt,
+                PasswordHashAlgorithm::BcryptSha256 => HashAlgorithm::BcryptSha256,
+                PasswordHashAlgorithm::Scrypt => HashAlgorithm::Scrypt,
+                PasswordHashAlgorithm::Pbkdf2Sha512 => HashAlgorithm::Pbkdf2Sha512,
+            },
+            rounds: config.identity.password_hash_rounds.map(|rounds| u32::try_from(rounds).unwrap_or(u32::MAX)),
+            scrypt_block_size: config.identity.scrypt_block_size,
+            scrypt_parallelism: config.identity.scrypt_parallelism,
+            salt_bytesize: config.identity.salt_bytesize,
+            max_password_length: config.identity.max_password_length,
+            strict_password_check: config.default.strict_password_check,
+        })
+        .map_err(|error| Error::internal(error.to_string()))?;
+        let pool = HashPool::start(hasher, None, HASH_QUEUE)
+            .map_err(|error| Error::internal(format!("starting the threads that hash passwords: {error}")))?;
+        let compliance = Arc::new(Compliance::new(config)?);
+        Ok(Identity { foundation, pool: Arc::new(pool), compliance })
+    }
+
+    /// Whether a secret that is hashed as passwords are is the stored one.
+    pub(crate) async fn verify_secret(&self, secret: Password, stored: &str) -> Result<bool> {
+        Ok(self.pool.verify(secret, stored.to_owned()).await?)
+    }
+
+    /// Takes as long as [`verify_secret`](Self::verify_secret), where there is nothing to compare with.
+    pub(crate) async fn verify_nothing(&self, secret: Password) -> Result<()> {
+        Ok(self.pool.dummy_verify(secret).await?)
+    }
+
+    /// Hashes a secret as passwords are: 403 for one that is too long while that is refused.
+    pub(crate) async fn hash_secret(&self, secret: Password) -> Result<String> {
+        Ok(self.pool.hash(secret).await?)
+    }
+
+    /// The partial hash of a wrong password, for the event of a failed login, where `[security_compliance]
+    /// report_invalid_password_hash` wants it.
+    pub(crate) fn partial_hash(&self, wrong: &Password) -> Option<String> {
+        self.compliance.partial_hash(wrong)
+    }
+
+    fn default_authorization_minutes(&self) -> i64 {
+        i64::try_from(self.foundation.config.federation.default_authorization_ttl).unwrap_or(i64::MAX)
+    }
+
+    fn max_db_limit(&self) -> u64 {
+        self.foundation.config.default.max_db_limit as u64
+    }
+}
+
+impl From<PasswordError> for Error {
+    fn from(error: PasswordError) -> Error {
+        match error {
+            PasswordError::TooLong { max } => Error::forbidden_open(format!(
+                "The password is too long: it must have at most {max} bytes, and the server does not cut it."
+            )),
+            PasswordError::Busy => Error::unavailable(error.to_string()),
+            PasswordError::Failed => Error::internal(error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! Proving a password, and changing one's own (`keystone.identity.backends.sql.Identity.authenticate`).
+//!
+//! **Invariant:** to the caller, and to a clock, an unknown user, a wrong password, a locked and a disabled account are
+//! the same: 401 after one hash. Only who knows the password learns that it has expired.
+
+use archstone_db::Tx;
+use serde_json::Value;
+
+use super::compliance::{Lock, SetBy, is_expired, password_expired};
+use super::password::Password;
+use super::sql::{self, StoredLocal, StoredPassword, StoredUser};
+use super::{Identity, User, UserOption};
+use crate::authz::{Allowed, Requester};
+use crate::error::{Error, Result};
+use crate::events::Event;
+use crate::freshness::Ref;
+use crate::id::UserId;
+use crate::time::Timestamp;
+
+/// What a password proved.
+enum Proven {
+    /// That it is the user's.
+    Valid,
+    /// That it was the user's: it has expired, and is good for nothing but being changed.
+    Expired,
+}
+
+/// A change of a password that was checked, ready for its transaction.
+pub(crate) struct PreparedPasswordChange {
+    /// The row of the password that was proven.
+    replaced: Option<i64>,
+    hash: String,
+}
+
+impl Identity {
+    /// The user, if this is its password: 401 otherwise, and for `None`, which costs as much.
+    ///
+    /// Asked in this order: locked, wrong, disabled, expired. Failures are counted, and a success resets them and
+    /// notes the day.
+    pub(crate) async fn authenticate_password(&self, user: Option<User>, password: Password) -> Result<User> {
+        let Some(user) = user else { return Err(self.refuse_unknown(password).await) };
+        let Some(stored) = sql::get_user(&self.foundation.db, &user.id).await? else {
+            return Err(self.refuse_unknown(password).await);
+        };
+        match self.prove(&stored, password).await? {
+            Proven::Valid => Ok(self.user_from(stored)),
+            Proven::Expired => Err(password_expired(&stored.id)),
+        }
+    }
+
+    /// Checks that a user may change its password, which whoever knows the old one may; that it has expired is no
+    /// hindrance. 401 if it is not the user's, 400 if the rules do not let the user have the new one, or any new one
+    /// now. Both are told to the listeners.
+    pub(crate) async fn prepare_password_change(
+        &self,
+        allowed: &Allowed,
+        id: &UserId,
+        original: Password,
+        new: Password,
+    ) -> Result<PreparedPasswordChange> {
+        let proof = match sql::get_user(&self.foundation.db, id).await? {
+            Some(user) => self.prove(&user, original.clone()).await.map(|_| user),
+            None => Err(self.refuse_unknown(original.clone()).await),
+        };
+        let user = proof.inspect_err(|error| self.report_failed_login(allowed, id, &original, error))?;
+        self.check_new_password(&user, &new).await.inspect_err(|error| {
+            let mut event = Event::new("user", "updated", &**id, allowed);
+            event.reason = Some((400, error.public_text().to_owned()));
+            self.foundation.events.emit(event);
+        })?;
+        let hash = self.pool.hash(new).await?;
+        Ok(PreparedPasswordChange { replaced: user.current_password().map(|password| password.id), hash })
+    }
+
+    /// Carries a change out. 409 if somebody else changed the password since it was checked.
+    pub(crate) async fn change_password_in(
+        &self,
+        tx: &mut Tx<'_>,
+        id: &UserId,
+        prepared: &PreparedPasswordChange,
+    ) -> Result<()> {
+        let user = sql::get_user(&mut *tx, id).await?.ok_or_else(|| Error::unauthorized("unknown user"))?;
+        if user.current_password().map(|password| password.id) != prepared.replaced {
+            return Err(Error::conflict("password", "somebody else changed it at the same time"));
+        }
+        let now = self.foundation.time.now();
+        let password = self.compliance.new_password(Some(prepared.hash.clone()), now, &user.options, SetBy::User);
+        self.replace_password(tx, &user, password).await?;
+        tx.touch(Ref::User(id.clone()).into());
+        Ok(())
+    }
+
+    async fn prove(&self, user: &StoredUser, password: Password) -> Result<Proven> {
+        let now = self.foundation.time.now();
+        let current = user.current_password();
+        let hash = current.and_then(|password| password.hash.as_deref());
+        // Also for a locked account, whose answer must not come sooner.
+        let matches = match hash {
+            Some(hash) => self.verify_secret(password, hash).await?,
+            None => self.verify_nothing(password).await.map(|()| false)?,
+        };
+        let Some(local) = &user.local else {
+            return Err(Error::unauthorized(format!("user {} has no password here", user.id)));
+        };
+        let lock = self.compliance.lock(local, &user.options, now);
+        if lock == Lock::Locked {
+            return Err(Error::unauthorized(format!("the account of user {} is locked", user.id)));
+        }
+        if !matches {
+            self.count_failure(local, lock, now).await?;
+            return Err(Error::unauthorized(format!("wrong password for user {}", user.id)));
+        }
+        if !self.compliance.enabled(user.enabled, user.last_active(), &user.options, now.naive().date()) {
+            return Err(Error::unauthorized(format!("user {} is disabled", user.id)));
+        }
+        if current.is_some_and(|current| is_expired(current, &user.options, now)) {
+            return Ok(Proven::Expired);
+        }
+        self.note_success(user, local, now).await?;
+        Ok(Proven::Valid)
+    }
+
+    async fn count_failure(&self, local: &StoredLocal, lock: Lock, now: Timestamp) -> Result<()> {
+        self.foundation
+            .db
+            .write(|tx| {
+                Box::pin(async move {
+                    if lock == Lock::Expired {
+                        sql::reset_failures(tx, local).await?;
+                    }
+                    sql::count_failure(tx, local, now).await
+                })
+            })
+            .await
+    }
+
+    /// Writes only what changes: nothing on a user's second login of a day.
+    async fn note_success(&self, user: &StoredUser, local: &StoredLocal, now: Timestamp) -> Result<()> {
+        let today = now.naive().date();
+        let first_today = user.last_active_at != Some(today);
+        if !first_today && !local.has_failures() {
+            return Ok(());
+        }
+        self.foundation
+            .db
+            .write(|tx| {
+                Box::pin(async move {
+                    if local.has_failures() {
+                        sql::reset_failures(tx, local).await?;
+                    }
+                    if first_today {
+                        sql::set_last_active(tx, &user.id, today).await?;
+                    }
+                    Ok(())
+                })
+            })
+            .await
+    }
+
+    async fn refuse_unknown(&self, password: Password) -> Error {
+        match self.verify_nothing(password).await {
+            Ok(()) => Error::unauthorized("unknown user"),
+            Err(error) => error,
+        }
+    }
+
+    /// 400 unless the user may have this password now.
+    async fn check_new_password(&self, user: &StoredUser, new: &Password) -> Result<()> {
+        self.compliance.check_strength(Some(new))?;
+        if user.options.is_set(UserOption::LockPassword) {
+            return Err(Error::bad_request(
+                "This user may not change the password: ask an administrator to set a new one.",
+            ));
+        }
+        if let Some(current) = user.current_password() {
+            self.compliance.check_age(current, self.foundation.time.now())?;
+        }
+        let last = user.passwords.values().rev().take(self.compliance.unique_passwords());
+        for hash in last.filter_map(|password: &StoredPassword| password.hash.as_deref()) {
+            if self.pool.verify(new.clone(), hash.to_owned()).await? {
+                return Err(self.compliance.used_before());
+            }
+        }
+        Ok(())
+    }
+
+    fn report_failed_login(&self, allowed: &Allowed, id: &UserId, wrong: &Password, error: &Error) {
+        let mut event = Event::new("user", "authenticate", &**id, allowed);
+        event.requester = Requester::Nobody;
+        event.outcome = "failure";
+        event.reason = Some((401, error.public_text().to_owned()));
+        if let Some(hash) = self.partial_hash(wrong) {
+            event.details.insert("partial_password_hash".to_owned(), Value::from(hash));
+        }
+        self.foundation.events.emit(event);
+    }
+}

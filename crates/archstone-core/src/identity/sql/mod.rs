@@ -1,0 +1,14 @@
+//! Queries of the tables of users and groups.
+
+mod group;
+mod page;
+mod password;
+mod user;
+
+pub(super) use group::*;
+pub(super) use page::*;
+pub(super) use password::*;
+pub(super) use user::*;
+
+/// So many ids go into one `IN (…)`.
+const CHUNK: usize = 300;
