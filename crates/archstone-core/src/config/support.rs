@@ -135,7 +135,7 @@ const ROWS: &[(&str, &str, Support)] = &[
     ("federation", "federated_domain_name", Works),
     ("federation", "default_authorization_ttl", Works),
     ("federation", "*", NotBuilt(FEDERATION)),
-    ("fernet_receipts", "*", NotBuilt("authentication receipts")),
+    ("fernet_receipts", "*", Works),
     ("fernet_tokens", "*", Works),
     // The sources it may name are those of the load balancer's probe, and no path answers it yet.
     ("healthcheck", "*", NotBuilt(HEALTHCHECK)),

@@ -2,7 +2,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,6 +13,7 @@ use crate::config::JwsAlgorithm;
 
 use super::error::{KeyError, OpenError};
 use super::layout::sha256;
+use super::rotation::Owner;
 use super::watched::{Reading, Watched};
 
 impl From<JwsAlgorithm> for Algorithm {
@@ -129,8 +130,14 @@ pub enum Overwrite {
     Force,
 }
 
-/// Writes `private.pem` (mode 0600; the reference leaves it to the umask) and `public.pem` (mode 0644) into a directory.
-pub fn create_keypair(directory: &Path, algorithm: Algorithm, overwrite: Overwrite) -> Result<(), KeyError> {
+/// Writes `private.pem` (mode 0600) and `public.pem` (mode 0644) into a directory. The reference leaves modes to the umask
+/// and the files to the caller.
+pub fn create_keypair(
+    directory: &Path,
+    algorithm: Algorithm,
+    overwrite: Overwrite,
+    owner: Owner,
+) -> Result<(), KeyError> {
     let (private, public) = (directory.join(PRIVATE), directory.join(PUBLIC));
     if overwrite == Overwrite::Refuse {
         for path in [&private, &public] {
@@ -140,12 +147,12 @@ pub fn create_keypair(directory: &Path, algorithm: Algorithm, overwrite: Overwri
         }
     }
     let key = SigningKey::generate(algorithm).map_err(|_| KeyError::Crypto)?;
-    write(&private, 0o600, key.to_pem().map_err(|_| KeyError::Crypto)?.as_bytes())?;
-    write(&public, 0o644, key.public_pem().map_err(|_| KeyError::Crypto)?.as_bytes())
+    write(&private, 0o600, owner, key.to_pem().map_err(|_| KeyError::Crypto)?.as_bytes())?;
+    write(&public, 0o644, owner, key.public_pem().map_err(|_| KeyError::Crypto)?.as_bytes())
 }
 
 /// Through a temporary file, so that a server never reads half a key.
-fn write(path: &Path, mode: u32, text: &[u8]) -> Result<(), KeyError> {
+fn write(path: &Path, mode: u32, owner: Owner, text: &[u8]) -> Result<(), KeyError> {
     let temporary = path.with_extension("pem.tmp");
     match fs::remove_file(&temporary) {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(KeyError::io("deleting", &temporary)(error)),
@@ -157,6 +164,9 @@ fn write(path: &Path, mode: u32, text: &[u8]) -> Result<(), KeyError> {
         .mode(mode)
         .open(&temporary)
         .map_err(KeyError::io("writing key", &temporary))?;
+    if let Some((user, group)) = owner {
+        fchown(&file, Some(user), Some(group)).map_err(KeyError::io("giving away key", &temporary))?;
+    }
     file.write_all(text).and_then(|()| file.sync_all()).map_err(KeyError::io("writing key", &temporary))?;
     fs::rename(&temporary, path).map_err(KeyError::io("writing key", path))
 }

@@ -296,7 +296,7 @@ fn a_jws_pair_signs_and_verifies_and_follows_its_files() {
     fs::create_dir(&private).unwrap();
     fs::create_dir(&public).unwrap();
     assert!(JwsRepository::open(&private, &public, Algorithm::Es256).is_err());
-    let make = |overwrite| create_keypair(&private, Algorithm::Es256, overwrite);
+    let make = |overwrite| create_keypair(&private, Algorithm::Es256, overwrite, None);
     make(Overwrite::Refuse).unwrap();
     assert!(matches!(JwsRepository::open(&private, &public, Algorithm::Es256), Err(KeyError::Empty { .. })));
     fs::copy(private.join("public.pem"), public.join("a.pem")).unwrap();

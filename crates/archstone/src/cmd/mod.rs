@@ -5,6 +5,7 @@ mod bootstrap;
 mod config;
 mod db;
 mod dev;
+mod keys;
 mod policy;
 mod serve;
 mod startup;
@@ -67,6 +68,8 @@ enum Command {
     Policy(policy::Args),
     /// Looks at the configuration without starting.
     Config(config::Args),
+    #[command(flatten)]
+    Keys(keys::Command),
 }
 
 /// Runs what the command line says.
@@ -91,6 +94,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Serve(args) => serve::run(&cli.config, &args),
         Command::Dev(args) => dev::run(&args),
         Command::Bootstrap(args) => bootstrap::run(&cli.config, args),
+        Command::Keys(command) => keys::run(&cli.config, command),
         Command::Db(command) => db::run(&cli.config, command),
         Command::DbSync(args) => db::run_sync(&cli.config, &args),
         Command::DbVersion => db::run_version(&cli.config),
