@@ -3,7 +3,7 @@
 //! Each subsystem has one door (a struct named after it) with the rules, the caches and the events; its `sql.rs` is
 //! private. A subsystem may use only those named before it:
 //!
-//! `time id error list config authz freshness events foundation` │ `resource catalog` │ `keys identity` │ `assignment` │
+//! `time id error config keys list authz freshness events foundation testing` │ `resource catalog credential` │ `identity` │ `assignment` │
 //! `application_credential` │ `revoke token` │ `auth` │ `cascade` │ `bootstrap`
 //!
 //! **Invariant:** no HTTP and no JSON text here: what a status code or a body looks like is the program's business.
@@ -11,6 +11,7 @@
 pub mod authz;
 pub mod catalog;
 pub mod config;
+pub mod credential;
 pub mod error;
 pub mod events;
 pub mod foundation;

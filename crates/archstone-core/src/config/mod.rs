@@ -30,9 +30,39 @@ pub use sections::*;
 
 use support::{Verdict, support};
 
+/// What an examination found. With problems, the fields concerned have their defaults.
+#[derive(Debug, Clone)]
+pub struct Examined {
+    /// The configuration as far as it could be read.
+    pub config: Config,
+    /// In the order of the files.
+    pub problems: Vec<Problem>,
+    /// In the order of the files.
+    pub warnings: Vec<Warning>,
+}
+
+impl Examined {
+    fn finish(mut self) -> Result<(Config, Vec<Warning>), Vec<Problem>> {
+        self.problems.sort();
+        if self.problems.is_empty() { Ok((self.config, self.warnings)) } else { Err(self.problems) }
+    }
+}
+
 impl Config {
-    /// Makes the configuration of what was given. Problems and warnings come in the order of the files.
+    /// Makes the configuration of what was given.
     pub fn load(given: &Given) -> Result<(Self, Vec<Warning>), Vec<Problem>> {
+        Self::examine(given).finish()
+    }
+
+    /// As [`Config::load`], for a server: what the configuration names on disk must be there too.
+    pub fn load_for_server(given: &Given) -> Result<(Self, Vec<Warning>), Vec<Problem>> {
+        let mut examined = Self::examine(given);
+        examined.problems.extend(check_environment(&examined.config));
+        examined.finish()
+    }
+
+    /// Reads what was given and says everything that there is to say about it.
+    pub fn examine(given: &Given) -> Examined {
         let schema = options::schema(&given.sources);
         let settings = schema.resolve(&given.sources);
         let defaults = schema.resolve(&Sources::default());
@@ -45,21 +75,23 @@ impl Config {
         judge_support(&settings, &defaults, &mut problems, &mut warnings);
         warn_of_names(&schema, &settings, &mut warnings);
         let (mut config, field_problems) = Self::read(&settings, &defaults);
+        config.search_dirs.clone_from(&given.search_dirs);
         problems.extend(field_problems);
-        problems.extend(check::check_values(&config, &settings));
+        problems.extend(check::check_values(&config));
         problems.sort();
         problems.dedup();
         warnings.sort();
-        if !problems.is_empty() {
-            return Err(problems);
-        }
-        config.search_dirs.clone_from(&given.search_dirs);
-        Ok((config, warnings))
+        Examined { config, problems, warnings }
     }
 
     /// The configuration of one text; for tests.
     pub fn from_text(text: &str) -> Result<Self, Vec<Problem>> {
         Self::load(&Given::from_text("test.conf", text)).map(|(config, _)| config)
+    }
+
+    /// Where an option was set.
+    pub fn origin(&self, group: &str, name: &str) -> Origin {
+        self.origins.get(&(group.to_owned(), name.to_owned())).cloned().unwrap_or(Origin::Default)
     }
 
     /// The path of a file that the configuration names: beside its own files, then in the usual places.

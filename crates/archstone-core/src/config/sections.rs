@@ -1,9 +1,10 @@
 //! The options that the program reads, as plain fields. An option is added here, and its row in
 //! `support.rs` says that it works.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use oslo_config::Settings;
+use oslo_config::{Origin, Settings};
 
 use super::field::{Reader, Secret, words};
 use super::report::Problem;
@@ -111,6 +112,8 @@ macro_rules! sections {
             $($(#[$section_doc])* pub $section: $type,)*
             /// Where [`Config::find_file`] looks, best first.
             pub search_dirs: Vec<PathBuf>,
+            /// Where each option was set that was.
+            pub(super) origins: BTreeMap<(String, String), Origin>,
         }
 
         impl Config {
@@ -120,6 +123,10 @@ macro_rules! sections {
                 let config = Self {
                     $($section: $type { $($field: reader.field($group, stringify!($field)),)* },)*
                     search_dirs: Vec::new(),
+                    origins: settings
+                        .given()
+                        .map(|(group, name, setting)| ((group.to_owned(), name.to_owned()), setting.origin.clone()))
+                        .collect(),
                 };
                 (config, reader.problems)
             }
@@ -237,12 +244,6 @@ sections! {
         retry_interval: u64,
         /// Attempts at a transaction that the database asks to repeat.
         db_max_retries: i64,
-        /// Seconds between them.
-        db_retry_interval: u64,
-        /// Whether that grows with each attempt.
-        db_inc_retry_interval: bool,
-        /// How far.
-        db_max_retry_interval: u64,
         /// MySQL's `sql_mode`; empty: as the server has it.
         mysql_sql_mode: Option<String>,
         /// Galera's `wsrep_sync_wait`.

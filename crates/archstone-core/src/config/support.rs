@@ -10,6 +10,13 @@ pub(crate) enum Support {
     Works,
     /// Has its effect for these values; others, which name something that does not exist here, are refused.
     Only(&'static [&'static str]),
+    /// As [`Support::Only`], and some further values are known but have no effect yet.
+    Partly {
+        /// Values that have their effect.
+        built: &'static [&'static str],
+        /// Values of features that are not built yet.
+        not_built: &'static [&'static str],
+    },
     /// Has no effect and needs none; the reason.
     NoEffect(&'static str),
     /// Belongs to a feature that is not built yet, and leaving it out is safe; the feature.
@@ -18,7 +25,7 @@ pub(crate) enum Support {
     Refused(&'static str),
 }
 
-use Support::{NoEffect, NotBuilt, Only, Refused, Works};
+use Support::{NoEffect, NotBuilt, Only, Partly, Refused, Works};
 
 const CACHE: &str = "what is kept in memory is kept by the program itself and never outlives a change";
 const LOGGING: &str = "writing the log elsewhere than to standard error";
@@ -26,6 +33,7 @@ const LOG_FORMAT: &str = "lines of the log have a format of their own";
 const MESSAGING: &str = "delivery of notifications";
 const RPC: &str = "no remote procedure is called";
 const POOL: &str = "connections are managed by the program itself";
+const RETRY: &str = "the time between attempts grows from milliseconds by itself";
 const PROFILER: &str = "profiling by osprofiler";
 const LDAP: &str = "the LDAP identity driver";
 const FEDERATION: &str = "federation";
@@ -34,21 +42,13 @@ const TOKENLESS: &str = "authentication by client certificate without a token";
 const TRACING: &str = "OpenTelemetry tracing";
 const HEALTHCHECK: &str = "the reference's health check";
 
-/// Methods that exist in the reference. All may be configured; which can log in is the business of `auth`.
-const METHODS: &[&str] = &[
-    "application_credential",
-    "ec2credential",
-    "external",
-    "kerberos",
-    "mapped",
-    "oauth1",
-    "openid",
-    "password",
-    "saml2",
-    "token",
-    "totp",
-    "x509",
-];
+/// Methods by which clients can log in.
+const METHODS: &[&str] = &["application_credential", "password", "token"];
+
+/// Other methods of the reference. They may be configured: nobody gets in by one that is not built. Any other name
+/// is that of somebody's own plugin.
+const METHODS_NOT_BUILT: &[&str] =
+    &["ec2credential", "external", "kerberos", "mapped", "oauth1", "openid", "saml2", "totp", "x509"];
 
 /// Group (`*`: any), option (`*`: any), what becomes of it. The first row that fits counts.
 #[rustfmt::skip]
@@ -103,7 +103,7 @@ const ROWS: &[(&str, &str, Support)] = &[
     ("archstone", "*", Works),
     ("assignment", "driver", Only(&["sql"])),
     ("assignment", "*", Works),
-    ("auth", "methods", Only(METHODS)),
+    ("auth", "methods", Partly { built: METHODS, not_built: METHODS_NOT_BUILT }),
     ("auth", "additional_primary_auth_methods", NoEffect("there are no methods besides the built-in ones")),
     ("auth", "external", Only(&["default", "DefaultDomain", "Domain"])),
     ("auth", "*", Only(&["default"])),
@@ -125,6 +125,9 @@ const ROWS: &[(&str, &str, Support)] = &[
     ("database", "connection_debug", NoEffect("RUST_LOG=sqlx=debug shows the statements")),
     ("database", "connection_trace", NoEffect("RUST_LOG=sqlx=debug shows the statements")),
     ("database", "use_db_reconnect", NoEffect(POOL)),
+    ("database", "db_retry_interval", NoEffect(RETRY)),
+    ("database", "db_inc_retry_interval", NoEffect(RETRY)),
+    ("database", "db_max_retry_interval", NoEffect(RETRY)),
     ("database", "*", Works),
     ("domain_config", "driver", Only(&["sql"])),
     ("domain_config", "*", NotBuilt("domain configuration")),
@@ -217,9 +220,10 @@ impl Support {
             Refused(feature) => Verdict::Problem(format!(
                 "can't be followed, and ignoring it would be unsafe: {feature} is not built yet"
             )),
-            Only(allowed) => match stranger(&setting.value, allowed) {
-                Some(word) => Verdict::Problem(format!("names {word:?}; built in: {}", allowed.join(", "))),
-                None => Verdict::Nothing,
+            Only(built) => judge_words(&setting.value, built, &[]),
+            Partly { built, not_built } => match judge_words(&setting.value, built, not_built) {
+                Verdict::Warning(_) if !changed => Verdict::Nothing,
+                verdict => verdict,
             },
         }
     }
@@ -231,13 +235,25 @@ impl Support {
     }
 }
 
-/// The first word that isn't allowed. Unset and empty values stand for the default.
-fn stranger<'a>(value: &'a Value, allowed: &[&str]) -> Option<&'a str> {
-    match value {
-        Value::String(word) if !word.is_empty() && !allowed.contains(&word.as_str()) => Some(word),
-        Value::List(items) => items.iter().find_map(|item| stranger(item, allowed)),
+/// Unset and empty values stand for the default.
+fn judge_words(value: &Value, built: &[&str], not_built: &[&str]) -> Verdict {
+    let words = match value {
+        Value::List(items) => items.as_slice(),
+        value => std::slice::from_ref(value),
+    };
+    let words = words.iter().filter_map(|word| match word {
+        Value::String(word) if !word.is_empty() && !built.contains(&word.as_str()) => Some(word.as_str()),
         _ => None,
+    });
+    let (missing, strange): (Vec<_>, Vec<_>) = words.partition(|word| not_built.contains(word));
+    if !strange.is_empty() {
+        let known: Vec<_> = built.iter().chain(not_built).copied().collect();
+        return Verdict::Problem(format!("names {}: not built in; known: {}", strange.join(", "), known.join(", ")));
     }
+    if !missing.is_empty() {
+        return Verdict::Warning(format!("names {}: not built yet, so that nobody gets in by it", missing.join(", ")));
+    }
+    Verdict::Nothing
 }
 
 #[cfg(test)]

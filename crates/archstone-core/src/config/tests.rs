@@ -77,6 +77,14 @@ fn options_of_unbuilt_features_warn_only_when_changed() {
 }
 
 #[test]
+fn methods_that_are_not_built_warn_when_asked_for() {
+    let asked = warnings("[auth]\nmethods = password, totp, external\n");
+    assert_eq!(asked, ["k.conf:2: [auth] methods names totp, external: not built yet, so that nobody gets in by it"]);
+    let default = Config::default().auth.methods.join(",");
+    assert_eq!(warnings(&format!("[auth]\nmethods = {default}")), [""; 0]);
+}
+
+#[test]
 fn older_names_warn() {
     assert_eq!(
         warnings("[assignment]\nlist_limit = 5"),
@@ -93,17 +101,54 @@ fn secrets_stay_out_of_debug_output_and_messages() {
 }
 
 #[test]
-fn empty_server_lacks_its_keys() {
+fn a_server_must_have_its_database_keys_and_policy() {
     let dir = tempfile::tempdir().unwrap();
-    let (keys, text) = (dir.path().join("keys"), |policy: &str| {
+    let keys = dir.path().join("keys");
+    let text = |policy: &str| {
         let dir = dir.path().display();
         format!("[fernet_tokens]\nkey_repository={dir}/keys\n[credential]\nkey_repository={dir}/none\n{policy}")
-    });
-    let config = Config::from_text(&text("[oslo_policy]\npolicy_file=/no/such.yaml")).unwrap();
-    assert_eq!(check_environment(&config).len(), 3);
+    };
+    let check = |text: &str| {
+        let problems = Config::load_for_server(&Given::from_text("k.conf", text)).unwrap_err();
+        problems.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let problems = check(&text("[oslo_policy]\npolicy_file=/no/such.yaml"));
+    for (problem, start) in problems.iter().zip(["[database] connection", "k.conf:2:", "k.conf:4:", "k.conf:6:"]) {
+        assert!(problem.starts_with(start), "{problem}");
+    }
+    assert_eq!(problems.len(), 4);
+
     std::fs::create_dir(&keys).unwrap();
     std::fs::write(keys.join("notes.txt"), "").unwrap();
-    assert!(check_environment(&config)[0].text.contains("holds no keys"));
+    assert!(check(&text(""))[1].contains("holds no keys"));
     std::fs::write(keys.join("0"), "key").unwrap();
-    assert_eq!(check_environment(&Config::from_text(&text("")).unwrap()).len(), 1);
+    assert_eq!(check(&text("[database]\nconnection=sqlite://")).len(), 1);
+}
+
+#[test]
+fn a_jws_server_must_have_a_key_pair() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = format!(
+        "[token]\nprovider=jws\n[jwt_tokens]\njws_public_key_repository={0}\njws_private_key_repository={0}/x",
+        dir.path().display()
+    );
+    let problems = check_environment(&Config::from_text(&text).unwrap());
+    let jws: Vec<_> = problems.iter().filter(|problem| problem.text.contains("jws")).collect();
+    assert_eq!(jws.len(), 2, "{problems:?}");
+}
+
+#[test]
+fn values_must_fit_each_other() {
+    for text in [
+        "[token]\nprovider=jws\n[jwt_tokens]\njws_algorithm=ES384",
+        "[auth]\nmethods =",
+        "[database]\nconnection = oracle://u:p@h/n",
+        "[security_compliance]\npassword_regex = (",
+        "[security_compliance]\nreport_invalid_password_hash = event",
+        "[security_compliance]\ninvalid_password_hash_function = md4",
+        "[archstone]\nlisten = [::1]",
+        "[archstone]\nforeign_write_bound = inf",
+    ] {
+        assert_eq!(problems(text).len(), 1, "{text}: {:?}", problems(text));
+    }
 }
