@@ -21,8 +21,10 @@ use crate::{ConnectOptions, DbError, Dialect, SqlUrl};
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// Beyond this many ticks or changes, forgetting is cheaper than finding out what to forget.
 const MOST_CHANGES: u64 = 10_000;
-const READ: &str = "SELECT writer AS writer, tick AS tick FROM archstone_clock \
-     UNION ALL SELECT NULL, COALESCE(MAX(id), 0) FROM revocation_event";
+/// One statement, for one moment. (A UNION of the two takes MariaDB three times as long.)
+const READ: &str = "SELECT revocation.last AS last, clock.writer AS writer, clock.tick AS tick \
+     FROM (SELECT COALESCE(MAX(id), 0) AS last FROM revocation_event) revocation \
+     LEFT JOIN archstone_clock clock ON 1 = 1";
 
 pub(super) struct Reader {
     pool: Pool,
@@ -132,10 +134,10 @@ impl Reader {
         }
         let mut reading = ClockReading::default();
         for row in self.conn()?.fetch_all(Built::plain(READ)).await? {
-            let tick = row.get("tick")?;
-            match row.get("writer")? {
-                Some(writer) => drop(reading.ticks.insert(writer, tick)),
-                None => reading.last_revocation = tick,
+            reading.last_revocation = row.get("last")?;
+            // No writer at all is one row without one.
+            if let Some(writer) = row.get("writer")? {
+                reading.ticks.insert(writer, row.get("tick")?);
             }
         }
         self.data_version = data_version;
