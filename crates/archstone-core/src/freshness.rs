@@ -4,10 +4,11 @@
 //! clock that was read before it was loaded. It holds as long as nothing that it depends on was touched since.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, Instant};
 
-use archstone_db::{Db, Touch};
+use archstone_db::{Change, Changes, ClockReading, Db, Dialect, Touch};
+use tokio::sync::Mutex;
 
 use crate::error::Result;
 use crate::id::{ApplicationCredentialId, ProjectId, TrustId, UserId};
@@ -61,6 +62,24 @@ impl Ref {
     }
 }
 
+impl Ref {
+    /// What a row of the change table names; `None` for a kind that this version does not know.
+    fn from_change(change: &Change) -> Option<Ref> {
+        let reference = change.reference.as_str();
+        Some(match change.kind.as_str() {
+            "user" => Ref::User(reference.into()),
+            "project" => Ref::Project(reference.into()),
+            "assignments" => Ref::Assignments(reference.to_owned()),
+            "roles" => Ref::Roles,
+            "catalog" => Ref::Catalog,
+            "revocations" => Ref::Revocations,
+            "trust" => Ref::Trust(reference.into()),
+            "application_credential" => Ref::ApplicationCredential(reference.into()),
+            _ => return None,
+        })
+    }
+}
+
 impl From<Ref> for Touch {
     fn from(touched: Ref) -> Touch {
         Touch { kind: touched.kind(), reference: touched.reference().to_owned() }
@@ -70,74 +89,123 @@ impl From<Ref> for Touch {
 /// A point in this node's reading of the database's clock; later ones are greater.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Moment {
+    /// How many movements of the clock this node had seen.
     epoch: u64,
-    /// When it was read, for writers who do not move the clock.
-    read_at: Instant,
+    /// When it was taken, for writers who do not move the clock.
+    taken_at: Instant,
 }
 
 /// How many touched things are remembered before everything is forgotten at once.
 const MOST_TOUCHED: usize = 100_000;
 
 /// Whether what is in memory still holds; shared by all caches of this node.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Freshness(Arc<Inner>);
 
 struct Inner {
     db: Db,
     /// How long a value may be used without the database telling that it was touched: writers who know nothing of the
-    /// clock (another program on the same database) are noticed after this time.
-    foreign_write_bound: Duration,
-    touched: RwLock<Touched>,
+    /// clock (another program on the same database) are noticed after this time. SQLite itself tells of them: `None`.
+    foreign_write_bound: Option<Duration>,
+    applying: Mutex<()>,
+    seen: RwLock<Seen>,
 }
 
-impl std::fmt::Debug for Inner {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Freshness").field("foreign_write_bound", &self.foreign_write_bound).finish_non_exhaustive()
-    }
-}
-
-struct Touched {
-    now: Moment,
-    /// Up to this epoch everything is forgotten.
+struct Seen {
+    reading: Arc<ClockReading>,
+    epoch: u64,
+    /// What was loaded before this epoch counts no more.
     forgotten: u64,
     /// The epoch in which each thing was last seen to be touched.
-    last: HashMap<Touch, u64>,
+    touched: HashMap<Ref, u64>,
+}
+
+impl std::fmt::Debug for Freshness {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let bound = self.0.foreign_write_bound;
+        f.debug_struct("Freshness").field("foreign_write_bound", &bound).finish_non_exhaustive()
+    }
 }
 
 impl Freshness {
     /// Reads the clock of this database.
     pub fn new(db: Db, foreign_write_bound: Duration) -> Freshness {
-        let now = Moment { epoch: 0, read_at: Instant::now() };
-        Freshness(Arc::new(Inner {
-            db,
-            foreign_write_bound,
-            touched: RwLock::new(Touched { now, forgotten: 0, last: HashMap::new() }),
-        }))
+        let foreign_write_bound = (db.dialect() != Dialect::Sqlite).then_some(foreign_write_bound);
+        let seen = Seen { reading: Arc::default(), epoch: 0, forgotten: 0, touched: HashMap::new() };
+        Freshness(Arc::new(Inner { db, foreign_write_bound, applying: Mutex::new(()), seen: RwLock::new(seen) }))
     }
 
     /// Reads the clock: whatever was committed before this call counts from now on.
     pub async fn observe(&self) -> Result<Moment> {
-        self.0.db.ping().await?;
-        let mut touched = self.0.touched.write().unwrap_or_else(PoisonError::into_inner);
-        touched.now = Moment { epoch: touched.now.epoch + 1, read_at: Instant::now() };
-        touched.forgotten = touched.now.epoch;
-        Ok(touched.now)
+        let reading = self.0.db.clock().read().await?;
+        if let Some(moment) = self.moment_of(&reading) {
+            return Ok(moment);
+        }
+        let _one_at_a_time = self.0.applying.lock().await;
+        if let Some(moment) = self.moment_of(&reading) {
+            return Ok(moment);
+        }
+        let since = Arc::clone(&self.seen().reading);
+        let changes = self.0.db.clock().changes_since(&since, &reading).await?;
+        let mut seen = self.0.seen.write().unwrap_or_else(PoisonError::into_inner);
+        seen.apply(&reading, changes);
+        Ok(seen.moment())
     }
 
     /// The moment that the last reading led to: what is loaded from now on is at least as new.
     pub fn stamp(&self) -> Moment {
-        self.0.touched.read().unwrap_or_else(PoisonError::into_inner).now
+        self.seen().moment()
     }
 
     /// Whether something loaded at `stamp` still holds, as far as the last reading of the clock tells.
     pub fn holds(&self, stamp: Moment, depends_on: &[Ref]) -> bool {
-        if stamp.read_at.elapsed() > self.0.foreign_write_bound {
+        if self.0.foreign_write_bound.is_some_and(|bound| stamp.taken_at.elapsed() > bound) {
             return false;
         }
-        let touched = self.0.touched.read().unwrap_or_else(PoisonError::into_inner);
-        stamp.epoch >= touched.forgotten
-            && depends_on
-                .iter()
-                .all(|on| touched.last.get(&Touch::from(on.clone())).is_none_or(|last| *last <= stamp.epoch))
+        let seen = self.seen();
+        if stamp.epoch == seen.epoch {
+            return true;
+        }
+        stamp.epoch >= seen.forgotten
+            && depends_on.iter().all(|on| seen.touched.get(on).is_none_or(|touched| *touched <= stamp.epoch))
+    }
+
+    fn seen(&self) -> RwLockReadGuard<'_, Seen> {
+        // A panic while writing leaves at worst an older reading, which the next one corrects.
+        self.0.seen.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The present moment, if this reading or a later one has been applied.
+    fn moment_of(&self, reading: &Arc<ClockReading>) -> Option<Moment> {
+        let seen = self.seen();
+        (Arc::ptr_eq(&seen.reading, reading) || reading.is_not_after(&seen.reading)).then(|| seen.moment())
+    }
+}
+
+impl Seen {
+    fn moment(&self) -> Moment {
+        Moment { epoch: self.epoch, taken_at: Instant::now() }
+    }
+
+    fn apply(&mut self, reading: &Arc<ClockReading>, changes: Changes) {
+        self.epoch += 1;
+        let known = match changes {
+            Changes::Known(changes) => changes.iter().map(Ref::from_change).collect::<Option<Vec<Ref>>>(),
+            Changes::Forgotten => None,
+        };
+        match known {
+            Some(refs) if self.touched.len() + refs.len() <= MOST_TOUCHED => {
+                self.touched.extend(refs.into_iter().map(|touched| (touched, self.epoch)));
+            }
+            // Too much, too long ago, or of a kind that a newer version writes.
+            _ => {
+                self.forgotten = self.epoch;
+                self.touched.clear();
+            }
+        }
+        if reading.last_revocation != self.reading.last_revocation {
+            self.touched.insert(Ref::Revocations, self.epoch);
+        }
+        self.reading = Arc::clone(reading);
     }
 }

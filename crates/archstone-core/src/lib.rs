@@ -8,7 +8,11 @@
 //!
 //! **Invariant:** no HTTP and no JSON text here: what a status code or a body looks like is the program's business.
 
+pub mod application_credential;
+pub mod assignment;
+pub mod auth;
 pub mod authz;
+pub mod bootstrap;
 pub mod catalog;
 pub mod config;
 pub mod credential;
@@ -25,3 +29,132 @@ pub mod revoke;
 #[cfg(test)]
 mod testing;
 pub mod time;
+pub mod token;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use application_credential::ApplicationCredentials;
+use assignment::Assignment;
+use auth::Auth;
+use authz::Authorizer;
+use catalog::Catalog;
+use config::Config;
+use error::Result;
+use foundation::Foundation;
+use identity::Identity;
+use resource::Resource;
+use revoke::Revoke;
+use token::{Token, TokenProvider, TokenSources};
+
+/// All doors, as the program holds them.
+pub struct Core {
+    foundation: Foundation,
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// Who may do what.
+    pub authorizer: Arc<Authorizer>,
+    /// Projects and domains.
+    pub resource: Resource,
+    /// Regions, services, endpoints.
+    pub catalog: Catalog,
+    /// Users and groups.
+    pub identity: Identity,
+    /// Roles and assignments.
+    pub assignment: Assignment,
+    /// Tokens.
+    pub token: Token,
+    /// Login.
+    pub auth: Auth,
+}
+
+impl Core {
+    /// Puts the doors together.
+    ///
+    /// # Errors
+    /// A key repository that cannot be read.
+    pub fn new(foundation: Foundation) -> Result<Core> {
+        let provider = TokenProvider::open_repository(&foundation.config)?;
+        let resource = Resource::new(foundation.clone());
+        let catalog = Catalog::new(foundation.clone());
+        let identity = Identity::new(foundation.clone())?;
+        let assignment = Assignment::new(foundation.clone(), resource.clone(), identity.clone());
+        let application_credential = ApplicationCredentials::new(foundation.clone(), identity.clone());
+        let revoke = Revoke::new(foundation.clone());
+        let sources = TokenSources {
+            resource: resource.clone(),
+            catalog: catalog.clone(),
+            identity: identity.clone(),
+            assignment: assignment.clone(),
+            application_credential: application_credential.clone(),
+            revoke: revoke.clone(),
+        };
+        let token = Token::new(foundation.clone(), sources, provider);
+        let auth = Auth::new(
+            foundation.clone(),
+            resource.clone(),
+            identity.clone(),
+            assignment.clone(),
+            &application_credential,
+            token.clone(),
+        );
+        Ok(Core {
+            config: Arc::clone(&foundation.config),
+            authorizer: Arc::clone(&foundation.authorizer),
+            foundation,
+            resource,
+            catalog,
+            identity,
+            assignment,
+            token,
+            auth,
+        })
+    }
+
+    /// The database, for the health check and for commands.
+    pub fn db(&self) -> &archstone_db::Db {
+        &self.foundation.db
+    }
+
+    /// What happened, for notifiers.
+    pub fn events(&self) -> &events::Events {
+        &self.foundation.events
+    }
+
+    /// Starts what runs beside the requests: policy files are read again when they change, and old rows of the change
+    /// table go. It ends when the handle is dropped.
+    pub fn watch(&self) -> Watching {
+        let mut tasks = tokio::task::JoinSet::new();
+        tasks.spawn(Arc::clone(self.authorizer.policy()).watch());
+        tasks.spawn(prune_changes(self.foundation.db.clone()));
+        Watching { _tasks: tasks }
+    }
+
+    /// Whether this is `[DEFAULT] admin_token`. Compared in constant time.
+    pub fn is_admin_token(&self, text: &str) -> bool {
+        let Some(admin_token) = &self.config.default.admin_token else { return false };
+        let (known, given) = (admin_token.expose().as_bytes(), text.as_bytes());
+        !known.is_empty() && aws_lc_rs::constant_time::verify_slices_are_equal(known, given).is_ok()
+    }
+}
+
+/// What runs beside the requests, for as long as this lives.
+pub struct Watching {
+    _tasks: tokio::task::JoinSet<()>,
+}
+
+/// How often old rows of the change table are looked for.
+const PRUNE_EVERY: Duration = Duration::from_secs(60);
+
+/// How long a change stays on record, in seconds: a node that was away for longer forgets what it knows.
+const KEEP_CHANGES: i64 = 600;
+
+async fn prune_changes(db: archstone_db::Db) {
+    loop {
+        tokio::time::sleep(PRUNE_EVERY).await;
+        let before = time::TimeSource::system().now().plus_seconds(-KEEP_CHANGES);
+        if let Err(error) = archstone_db::prune_changes(&db, before.naive()).await {
+            tracing::warn!(%error, "old rows of archstone_change stay for now");
+        }
+    }
+}

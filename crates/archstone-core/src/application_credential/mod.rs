@@ -8,7 +8,8 @@ use std::collections::BTreeSet;
 use crate::error::{Error, Result};
 use crate::foundation::Foundation;
 use crate::id::{ApplicationCredentialId, ProjectId, RoleId, UserId};
-use crate::identity::{Identity, Password};
+use crate::identity::Identity;
+use crate::identity::password::Password;
 use crate::time::Timestamp;
 
 /// An application credential, without its secret.

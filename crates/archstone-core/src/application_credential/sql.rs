@@ -36,11 +36,7 @@ pub(super) async fn get(db: impl Query, id: &ApplicationCredentialId) -> Result<
     load(db, &select).await
 }
 
-pub(super) async fn get_by_name(
-    db: impl Query,
-    user: &UserId,
-    name: &str,
-) -> Result<Option<ApplicationCredential>> {
+pub(super) async fn get_by_name(db: impl Query, user: &UserId, name: &str) -> Result<Option<ApplicationCredential>> {
     let mut select = select();
     select.and_where(Expr::col(Table::UserId).eq(&**user)).and_where(Expr::col(Table::Name).eq(name));
     load(db, &select).await

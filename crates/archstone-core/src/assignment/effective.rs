@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{Assignment, sql};
+use crate::authz::Allowed;
 use crate::error::Result;
 use crate::id::{DomainId, GroupId, ProjectId, RoleId, UserId};
 use crate::resource::Project;
@@ -98,8 +99,9 @@ impl Assignment {
 
     /// The ids of the projects on which a user or its groups have any effective role: assigned on them, or inherited
     /// from above. Domains are not among them.
-    pub(crate) async fn project_ids_with_roles(&self, user: &UserId, groups: &[GroupId]) -> Result<Vec<ProjectId>> {
-        let direct = sql::direct_targets(&self.foundation.db, user, groups).await?;
+    pub async fn list_project_ids_of_user(&self, _: &Allowed, user: &UserId) -> Result<Vec<ProjectId>> {
+        let groups = self.identity.list_group_ids_of_user(user).await?;
+        let direct = sql::direct_targets(&self.foundation.db, user, &groups).await?;
         let graph = self.role_graph().await?;
         let counts = |role: &RoleId| !graph.global(graph.expand([role.clone()])).is_empty();
         let mut projects: BTreeSet<ProjectId> = BTreeSet::new();
@@ -128,9 +130,16 @@ impl Assignment {
         Ok(projects.into_iter().collect())
     }
 
+    /// Whether a user or its groups have a role on the system.
+    pub async fn has_role_on_system(&self, _: &Allowed, user: &UserId) -> Result<bool> {
+        let groups = self.identity.list_group_ids_of_user(user).await?;
+        Ok(!self.assigned_on_system(user, &groups).await?.is_empty())
+    }
+
     /// The ids of the domains on which a user or its groups have any effective role.
-    pub(crate) async fn domain_ids_with_roles(&self, user: &UserId, groups: &[GroupId]) -> Result<Vec<DomainId>> {
-        let direct = sql::direct_targets(&self.foundation.db, user, groups).await?;
+    pub async fn list_domain_ids_of_user(&self, _: &Allowed, user: &UserId) -> Result<Vec<DomainId>> {
+        let groups = self.identity.list_group_ids_of_user(user).await?;
+        let direct = sql::direct_targets(&self.foundation.db, user, &groups).await?;
         let graph = self.role_graph().await?;
         let domains: BTreeSet<DomainId> = direct
             .into_iter()

@@ -56,11 +56,13 @@ impl Assignment {
     pub async fn create_grant(&self, allowed: &Allowed, grant: &Grant) -> Result<()> {
         self.foundation
             .db
-            .write(move |tx| { Box::pin(async move {
-                sql::insert_grant(tx, grant).await?;
-                tx.touch(Ref::Assignments(grant.actor.id().to_owned()).into());
-                Ok::<_, Error>(())
-            })})
+            .write(move |tx| {
+                Box::pin(async move {
+                    sql::insert_grant(tx, grant).await?;
+                    tx.touch(Ref::Assignments(grant.actor.id().to_owned()).into());
+                    Ok::<_, Error>(())
+                })
+            })
             .await?;
         self.foundation.events.emit(Event::new("role_assignment", "created", &*grant.role_id, allowed));
         Ok(())

@@ -4,15 +4,19 @@
 //! together with its id (OSSA-2014-015).
 
 mod effective;
+mod grant;
+mod role;
 mod sql;
 
 use serde_json::{Map, Value};
 
 use crate::foundation::Foundation;
 use crate::id::{DomainId, RoleId};
+use crate::identity::Identity;
 use crate::resource::Resource;
 
 pub use effective::{EffectiveRole, RoleGraph};
+pub use grant::{Actor, Grant, GrantTarget};
 
 /// A role. One with a domain only implies others: it never shows in a token.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,11 +40,12 @@ pub struct Role {
 pub struct Assignment {
     foundation: Foundation,
     resource: Resource,
+    identity: Identity,
 }
 
 impl Assignment {
     /// A door onto this foundation.
-    pub fn new(foundation: Foundation, resource: Resource) -> Assignment {
-        Assignment { foundation, resource }
+    pub fn new(foundation: Foundation, resource: Resource, identity: Identity) -> Assignment {
+        Assignment { foundation, resource, identity }
     }
 }

@@ -1,7 +1,5 @@
 //! Rules of roles and of what they imply (`keystone.assignment.core.RoleManager`).
 
-use archstone_db::Tx;
-
 use super::{Assignment, Role, sql};
 use crate::authz::Allowed;
 use crate::error::{Error, Result};
@@ -30,11 +28,13 @@ impl Assignment {
         let new = &role;
         self.foundation
             .db
-            .write(move |tx| { Box::pin(async move {
-                sql::insert_role(tx, new).await?;
-                tx.touch(Ref::Roles.into());
-                Ok::<_, Error>(())
-            })})
+            .write(move |tx| {
+                Box::pin(async move {
+                    sql::insert_role(tx, new).await?;
+                    tx.touch(Ref::Roles.into());
+                    Ok::<_, Error>(())
+                })
+            })
             .await?;
         self.foundation.events.emit(Event::new("role", "created", &*role.id, allowed));
         Ok(role)
@@ -44,11 +44,13 @@ impl Assignment {
     pub async fn create_implied_role(&self, allowed: &Allowed, prior: &RoleId, implied: &RoleId) -> Result<()> {
         self.foundation
             .db
-            .write(move |tx| { Box::pin(async move {
-                sql::insert_implied_role(tx, prior, implied).await?;
-                tx.touch(Ref::Roles.into());
-                Ok::<_, Error>(())
-            })})
+            .write(move |tx| {
+                Box::pin(async move {
+                    sql::insert_implied_role(tx, prior, implied).await?;
+                    tx.touch(Ref::Roles.into());
+                    Ok::<_, Error>(())
+                })
+            })
             .await?;
         self.foundation.events.emit(Event::new("role", "updated", &**prior, allowed));
         Ok(())
@@ -59,11 +61,13 @@ impl Assignment {
         let was_there = self
             .foundation
             .db
-            .write(move |tx| { Box::pin(async move {
-                let was_there = sql::delete_implied_role(tx, prior, implied).await?;
-                tx.touch(Ref::Roles.into());
-                Ok::<_, Error>(was_there)
-            })})
+            .write(move |tx| {
+                Box::pin(async move {
+                    let was_there = sql::delete_implied_role(tx, prior, implied).await?;
+                    tx.touch(Ref::Roles.into());
+                    Ok::<_, Error>(was_there)
+                })
+            })
             .await?;
         if was_there {
             self.foundation.events.emit(Event::new("role", "updated", &**prior, allowed));

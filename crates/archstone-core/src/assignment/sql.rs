@@ -1,12 +1,16 @@
 //! Queries of roles and assignments.
 
-use archstone_db::dialect::enum_value;
-use archstone_db::tables::{Assignment as AssignmentTable, ImpliedRole, Role as RoleTable, SystemAssignment};
-use archstone_db::{DbError, Query, Row};
+use archstone_db::dialect::{enum_value, ignore_existing};
+use archstone_db::tables::{
+    Assignment as AssignmentTable, ImpliedRole, Role as RoleTable, RoleOption, SystemAssignment,
+};
+use archstone_db::{DbError, Query, Row, Tx, json_text};
 use sea_query::{Cond, Condition, Expr, ExprTrait as _, Query as Sql, SelectStatement};
+use serde_json::{Map, Value};
 
 use super::effective::{RoleGraph, RoleNode};
-use crate::error::Result;
+use super::{Actor, Grant, GrantTarget, Role};
+use crate::error::{Result, Stored as _};
 use crate::id::{DomainId, GroupId, ProjectId, RoleId, UserId};
 use crate::resource::Project;
 
@@ -22,10 +26,8 @@ pub(super) async fn load_role_graph(mut db: impl Query) -> Result<RoleGraph> {
     select.columns([RoleTable::Id, RoleTable::Name, RoleTable::DomainId]).from(RoleTable::Table);
     for row in db.by_ref().fetch_all(&select).await? {
         let domain_id = row.get::<String>("domain_id")?;
-        let node = RoleNode {
-            name: row.get("name")?,
-            domain_id: (domain_id != NO_DOMAIN).then(|| DomainId::from(domain_id)),
-        };
+        let node =
+            RoleNode { name: row.get("name")?, domain_id: (domain_id != NO_DOMAIN).then(|| DomainId::from(domain_id)) };
         graph.roles.insert(row.get::<String>("id")?.into(), node);
     }
     let mut select = Sql::select();
@@ -40,8 +42,8 @@ pub(super) async fn load_role_graph(mut db: impl Query) -> Result<RoleGraph> {
 /// The actor is this user, or one of these groups, each with the assignment types of its kind.
 fn actor(user: &UserId, groups: &[GroupId], user_type: &str, group_type: &str) -> Condition {
     let type_is = |value: &str| Expr::col(AssignmentTable::Type).eq(enum_value(ASSIGNMENT_TYPE, value));
-    let mut any = Cond::any()
-        .add(Cond::all().add(type_is(user_type)).add(Expr::col(AssignmentTable::ActorId).eq(&**user)));
+    let mut any =
+        Cond::any().add(Cond::all().add(type_is(user_type)).add(Expr::col(AssignmentTable::ActorId).eq(&**user)));
     if !groups.is_empty() {
         let ids = groups.iter().map(|id| &**id);
         any = any.add(Cond::all().add(type_is(group_type)).add(Expr::col(AssignmentTable::ActorId).is_in(ids)));
@@ -136,9 +138,12 @@ pub(super) struct DirectTarget {
 }
 
 pub(super) async fn direct_targets(db: impl Query, user: &UserId, groups: &[GroupId]) -> Result<Vec<DirectTarget>> {
-    let applies = Cond::any()
-        .add(actor(user, groups, "UserProject", "GroupProject"))
-        .add(actor(user, groups, "UserDomain", "GroupDomain"));
+    let applies = Cond::any().add(actor(user, groups, "UserProject", "GroupProject")).add(actor(
+        user,
+        groups,
+        "UserDomain",
+        "GroupDomain",
+    ));
     let mut select = Sql::select();
     select
         .columns([
@@ -205,11 +210,7 @@ pub(super) async fn get_role(db: impl Query, id: &RoleId) -> Result<Option<Role>
     load_role(db, &select).await
 }
 
-pub(super) async fn get_role_by_name(
-    db: impl Query,
-    name: &str,
-    domain: Option<&DomainId>,
-) -> Result<Option<Role>> {
+pub(super) async fn get_role_by_name(db: impl Query, name: &str, domain: Option<&DomainId>) -> Result<Option<Role>> {
     let mut select = Sql::select();
     select
         .columns(ROLE_COLUMNS)
@@ -279,13 +280,14 @@ pub(super) async fn insert_grant(tx: &mut Tx<'_>, grant: &Grant) -> Result<()> {
                 SystemAssignment::RoleId,
                 SystemAssignment::Inherited,
             ])
-            .values_panic([
-                kind.into(),
-                grant.actor.id().into(),
-                target.into(),
-                (&*grant.role_id).into(),
-                false.into(),
-            ]);
+            .values_panic([kind.into(), grant.actor.id().into(), target.into(), (&*grant.role_id).into(), false.into()])
+            .on_conflict(ignore_existing(&[
+                SystemAssignment::Type,
+                SystemAssignment::ActorId,
+                SystemAssignment::TargetId,
+                SystemAssignment::RoleId,
+                SystemAssignment::Inherited,
+            ]));
     } else {
         insert
             .into_table(AssignmentTable::Table)
@@ -302,7 +304,14 @@ pub(super) async fn insert_grant(tx: &mut Tx<'_>, grant: &Grant) -> Result<()> {
                 target.into(),
                 (&*grant.role_id).into(),
                 grant.inherited.into(),
-            ]);
+            ])
+            .on_conflict(ignore_existing(&[
+                AssignmentTable::Type,
+                AssignmentTable::ActorId,
+                AssignmentTable::TargetId,
+                AssignmentTable::RoleId,
+                AssignmentTable::Inherited,
+            ]));
     }
     tx.execute(&insert).await?;
     Ok(())

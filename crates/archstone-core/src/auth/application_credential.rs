@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::{AuthMethod, AuthRequest, Proof, ProvenCredential, Users};
 use crate::application_credential::ApplicationCredentials;
 use crate::error::{Error, Result};
-use crate::identity::Password;
+use crate::identity::password::Password;
 
 pub(super) struct ApplicationCredentialMethod {
     pub(super) users: Users,
@@ -15,11 +15,7 @@ pub(super) struct ApplicationCredentialMethod {
 }
 
 impl AuthMethod for ApplicationCredentialMethod {
-    fn authenticate<'a>(
-        &'a self,
-        payload: &'a Map<String, Value>,
-        _: &'a AuthRequest,
-    ) -> BoxFuture<'a, Result<Proof>> {
+    fn authenticate<'a>(&'a self, payload: &'a Map<String, Value>, _: &'a AuthRequest) -> BoxFuture<'a, Result<Proof>> {
         async move {
             let text = |name: &str| payload.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
             let credential = match (text("id"), text("name")) {
@@ -27,7 +23,8 @@ impl AuthMethod for ApplicationCredentialMethod {
                 (Some(id), _) => self.application_credential.require_for_token(&id.into()).await?,
                 (None, Some(name)) => {
                     let user = self.users.find("application_credential", payload).await?;
-                    let user = user.ok_or_else(|| Error::unauthorized("the credential's user is unknown or disabled"))?;
+                    let user =
+                        user.ok_or_else(|| Error::unauthorized("the credential's user is unknown or disabled"))?;
                     self.application_credential
                         .get_by_name(&user.id, name)
                         .await?
@@ -41,7 +38,7 @@ impl AuthMethod for ApplicationCredentialMethod {
             if !user.enabled {
                 return Err(Error::unauthorized("the credential's user is disabled"));
             }
-            let secret = Password::from(text("secret").unwrap_or_default());
+            let secret = Password::new(text("secret").unwrap_or_default().to_owned());
             self.application_credential.check_secret(&credential, secret).await?;
             Ok(Proof {
                 application_credential: Some(ProvenCredential {

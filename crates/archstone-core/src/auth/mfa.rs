@@ -10,11 +10,7 @@ use crate::identity::User;
 
 /// 401 unless the methods that were proven fulfil one of the user's rules. Of a rule only the methods that are
 /// loaded count, and a rule without any such method is no rule, so that a change of the configuration locks nobody out.
-pub(super) fn check(
-    user: &User,
-    proven: &[String],
-    loaded: &HashMap<&'static str, Box<dyn AuthMethod>>,
-) -> Result<()> {
+pub(super) fn check(user: &User, proven: &[String], loaded: &HashMap<&'static str, Box<dyn AuthMethod>>) -> Result<()> {
     if user.options.get("multi_factor_auth_enabled").and_then(Value::as_bool) == Some(false) {
         return Ok(());
     }

@@ -24,6 +24,7 @@ use serde_json::{Map, Value};
 use crate::application_credential::ApplicationCredentials;
 use crate::assignment::Assignment;
 use crate::authz::{Initiator, Requester};
+use crate::config::UrlSafe;
 use crate::error::{Error, Result};
 use crate::events::Event;
 use crate::foundation::Foundation;
@@ -182,7 +183,7 @@ impl Auth {
                 Ok(NewScope::Project(self.require_project_by_id(&id.as_str().into()).await?))
             }
             RequestedScope::Project(Reference::Name { name, domain }) => {
-                let strict = self.foundation.config.resource.project_name_url_safe == "strict";
+                let strict = self.foundation.config.resource.project_name_url_safe == UrlSafe::Strict;
                 check_name_url_safe(name, strict)?;
                 let domain = self.require_domain(domain.as_deref().unwrap_or(&Reference::Id(String::new()))).await?;
                 let project = self.resource.get_project_by_name(name, &domain.id).await?;
@@ -204,7 +205,7 @@ impl Auth {
     }
 
     async fn require_domain(&self, reference: &Reference) -> Result<Domain> {
-        let strict = self.foundation.config.resource.domain_name_url_safe == "strict";
+        let strict = self.foundation.config.resource.domain_name_url_safe == UrlSafe::Strict;
         if let Reference::Name { name, .. } = reference {
             check_name_url_safe(name, strict)?;
         }
@@ -302,10 +303,7 @@ impl Users {
     /// The enabled user in an enabled domain that `identity.<method>.user` names; `None` if there is none, so that the
     /// caller can spend as much time as on a real one.
     async fn find(&self, method: &str, payload: &Map<String, Value>) -> Result<Option<User>> {
-        let user = payload
-            .get("user")
-            .and_then(Value::as_object)
-            .ok_or_else(|| Error::missing("user", method))?;
+        let user = payload.get("user").and_then(Value::as_object).ok_or_else(|| Error::missing("user", method))?;
         let reference = Reference::parse(user, "user")?;
         match &reference {
             Reference::Id(id) => self.find_by_id(&UserId::from(id.as_str())).await,

@@ -6,22 +6,18 @@ use serde_json::{Map, Value};
 
 use super::{AuthMethod, AuthRequest, Proof, Users};
 use crate::error::Result;
-use crate::identity::Password;
+use crate::identity::password::Password;
 
 pub(super) struct PasswordMethod {
     pub(super) users: Users,
 }
 
 impl AuthMethod for PasswordMethod {
-    fn authenticate<'a>(
-        &'a self,
-        payload: &'a Map<String, Value>,
-        _: &'a AuthRequest,
-    ) -> BoxFuture<'a, Result<Proof>> {
+    fn authenticate<'a>(&'a self, payload: &'a Map<String, Value>, _: &'a AuthRequest) -> BoxFuture<'a, Result<Proof>> {
         async move {
             let user = self.users.find("password", payload).await?;
             let password = payload.get("user").and_then(|user| user.get("password")).and_then(Value::as_str);
-            let password = Password::from(password.unwrap_or_default());
+            let password = Password::new(password.unwrap_or_default().to_owned());
             let user = self.users.identity.authenticate_password(user, password).await?;
             Ok(Proof::of(user))
         }

@@ -69,8 +69,10 @@ impl AuthRequest {
     /// Bad request, with the attribute that is missing or too much; an authentication error if an application
     /// credential asks for a scope.
     pub fn parse(auth: &Map<String, Value>) -> Result<AuthRequest> {
-        let identity = auth.get("identity").and_then(Value::as_object).ok_or_else(|| Error::missing("identity", "auth"))?;
-        let names = identity.get("methods").and_then(Value::as_array).ok_or_else(|| Error::missing("methods", "identity"))?;
+        let identity =
+            auth.get("identity").and_then(Value::as_object).ok_or_else(|| Error::missing("identity", "auth"))?;
+        let names =
+            identity.get("methods").and_then(Value::as_array).ok_or_else(|| Error::missing("methods", "identity"))?;
         let mut methods: Vec<(String, Map<String, Value>)> = Vec::new();
         for name in names.iter().filter_map(Value::as_str) {
             if methods.iter().any(|(seen, _)| seen == name) {
@@ -122,7 +124,11 @@ fn parse_scope(scope: Option<&Value>) -> Result<RequestedScope> {
 }
 
 fn parse_scope_text(text: &str) -> Result<RequestedScope> {
-    match ["project", "domain", "unscoped", "system", "OS-TRUST:trust"].into_iter().filter(|word| text.contains(word)).collect::<Vec<_>>()[..] {
+    match ["project", "domain", "unscoped", "system", "OS-TRUST:trust"]
+        .into_iter()
+        .filter(|word| text.contains(word))
+        .collect::<Vec<_>>()[..]
+    {
         ["unscoped"] => Ok(RequestedScope::Unscoped),
         ["system"] => Ok(RequestedScope::System),
         _ => Err(one_scope()),

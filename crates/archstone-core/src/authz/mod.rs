@@ -165,6 +165,11 @@ impl Authorizer {
         Authorizer { policy, remote }
     }
 
+    /// The rules.
+    pub fn policy(&self) -> &Arc<Policy> {
+        &self.policy
+    }
+
     /// 401 for nobody, 403 if the rule of this name says no.
     pub async fn check(
         &self,

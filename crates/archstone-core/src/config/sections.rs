@@ -141,6 +141,8 @@ macro_rules! sections {
 sections! {
     /// `[DEFAULT]`
     default: DefaultSection, "DEFAULT" {
+        /// A secret that passes for a token which no policy is asked about; unset in any cloud that has accounts.
+        admin_token: Option<Secret>,
         /// Whether to log at debug level.
         debug: bool,
         /// Whether error bodies say what went wrong inside.

@@ -58,7 +58,7 @@ const ROWS: &[(&str, &str, Support)] = &[
     ("*", "cache_on_issue", NoEffect(CACHE)),
     ("*", "remote_id_attribute", NotBuilt(FEDERATION)),
 
-    ("DEFAULT", "admin_token", NotBuilt("logging in with a shared secret (`archstone bootstrap` makes an administrator)")),
+    ("DEFAULT", "admin_token", Works),
     ("DEFAULT", "control_exchange", NotBuilt(MESSAGING)),
     ("DEFAULT", "transport_url", NotBuilt(MESSAGING)),
     ("DEFAULT", "notification_format", NotBuilt(MESSAGING)),

@@ -35,8 +35,7 @@ pub(super) fn render(
     body.insert("expires_at".into(), json!(expires_at.iso()));
     body.insert("issued_at".into(), json!(issued_at.iso()));
     if payload.scope != Scope::Unscoped {
-        let roles: Vec<Value> =
-            subject.roles.iter().map(|role| json!({"id": &*role.id, "name": role.name})).collect();
+        let roles: Vec<Value> = subject.roles.iter().map(|role| json!({"id": &*role.id, "name": role.name})).collect();
         body.insert("roles".into(), Value::Array(roles));
     }
     if payload.scope == Scope::System {

@@ -21,6 +21,8 @@ pub(super) struct TokenCache(Cache<[u8; 32], Entry, BySize>);
 struct Entry {
     token: Arc<ValidatedToken>,
     stamp: Moment,
+    /// Of the keys that the token was opened with: one that has gone since must not count.
+    generation: u64,
 }
 
 #[derive(Clone)]
@@ -35,8 +37,9 @@ impl Weighter<[u8; 32], Entry> for BySize {
 impl ValidatedToken {
     /// Bytes in memory, roughly: the rendered bodies and as much again for the values that they are made of.
     fn size_estimate(&self) -> u64 {
-        let catalog_entries = self.catalog.as_ref().and_then(|catalog| catalog.as_array()).map_or(0, Vec::len);
-        2048 + 3072 * catalog_entries as u64
+        let catalog = self.catalog.iter().flatten();
+        let endpoints: usize = catalog.map(|service| 1 + service.endpoints.len()).sum();
+        2048 + 1024 * endpoints as u64
     }
 }
 
@@ -48,18 +51,18 @@ impl Default for TokenCache {
 
 impl TokenCache {
     /// The token, if it is here and nothing that it depends on was touched since it was loaded.
-    pub(super) fn get(&self, text: &str, freshness: &Freshness) -> Option<Arc<ValidatedToken>> {
+    pub(super) fn get(&self, text: &str, freshness: &Freshness, generation: u64) -> Option<Arc<ValidatedToken>> {
         let key = key(text);
         let entry = self.0.get(&key)?;
-        if freshness.holds(entry.stamp, &entry.token.depends_on) {
+        if entry.generation == generation && freshness.holds(entry.stamp, &entry.token.depends_on) {
             return Some(entry.token);
         }
         self.0.remove(&key);
         None
     }
 
-    pub(super) fn insert(&self, text: &str, token: Arc<ValidatedToken>, stamp: Moment) {
-        self.0.insert(key(text), Entry { token, stamp });
+    pub(super) fn insert(&self, text: &str, token: Arc<ValidatedToken>, stamp: Moment, generation: u64) {
+        self.0.insert(key(text), Entry { token, stamp, generation });
     }
 }
 

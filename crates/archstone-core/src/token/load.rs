@@ -9,6 +9,7 @@ use super::{Token, ValidatedToken, audit_text, body};
 use crate::application_credential::ApplicationCredential;
 use crate::assignment::EffectiveRole;
 use crate::authz::{Caller, Delegation, Scope};
+use crate::catalog::CatalogService;
 use crate::error::{Error, Result};
 use crate::freshness::Ref;
 use crate::id::{AccessTokenId, DomainId, GroupId, ProjectId, RoleId, TrustId, UserId};
@@ -41,11 +42,8 @@ impl Token {
         check_supported(&payload)?;
         let user_id = UserId::from(payload.user_id.as_str());
         let (project, domain) = try_join!(self.load_project(&payload), self.load_domain(&payload))?;
-        let user = self
-            .identity
-            .get_user_for_token(&user_id)
-            .await?
-            .ok_or_else(|| Error::not_found("user", &user_id))?;
+        let user =
+            self.identity.get_user_for_token(&user_id).await?.ok_or_else(|| Error::not_found("user", &user_id))?;
         let (user_domain, application_credential, groups) = try_join!(
             self.require_enabled_domain(&user.domain_id),
             self.load_application_credential(&payload),
@@ -71,7 +69,7 @@ impl Token {
         payload: Payload,
         issued_at: Timestamp,
         subject: Subject,
-        catalog: Option<serde_json::Value>,
+        catalog: Option<Vec<CatalogService>>,
         depends_on: Vec<Ref>,
     ) -> ValidatedToken {
         let expires_at = Timestamp::from_micros(payload.expires_at.0).unwrap_or(issued_at);
@@ -135,10 +133,7 @@ impl Token {
         if payload.thumbprint.is_some() {
             return Delegation::OAuth2;
         }
-        let additional = &self.foundation.config.auth.additional_primary_auth_methods;
-        let primary = |method: &str| {
-            PRIMARY_METHODS.contains(&method) || additional.iter().any(|additional| additional == method)
-        };
+        let primary = |method: &str| PRIMARY_METHODS.contains(&method);
         if payload.methods.is_empty() || !payload.methods.iter().all(|method| primary(method)) {
             return Delegation::Unknown;
         }
@@ -235,12 +230,7 @@ fn check_supported(payload: &Payload) -> Result<()> {
     Err(Error::token_not_found(format!("tokens by {kind} are not supported yet")))
 }
 
-fn depends_on(
-    user: &User,
-    groups: &[GroupId],
-    project: Option<&(Project, Domain)>,
-    payload: &Payload,
-) -> Vec<Ref> {
+fn depends_on(user: &User, groups: &[GroupId], project: Option<&(Project, Domain)>, payload: &Payload) -> Vec<Ref> {
     let project_ref = |id: &str| Ref::Project(ProjectId::from(id));
     let mut refs = vec![Ref::User(user.id.clone()), project_ref(&user.domain_id)];
     match &payload.scope {

@@ -20,7 +20,7 @@ use serde_json::{Map, Value};
 use crate::application_credential::ApplicationCredentials;
 use crate::assignment::{Assignment, EffectiveRole};
 use crate::authz::{Allowed, Caller, Delegation};
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, CatalogService};
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::Event;
 use crate::foundation::Foundation;
@@ -49,7 +49,7 @@ pub struct ValidatedToken {
     /// The body of the answer below `token`, without the catalog.
     pub body: Map<String, Value>,
     /// The catalog, for a token with a scope.
-    pub catalog: Option<Value>,
+    pub catalog: Option<Vec<CatalogService>>,
     /// Whether its application credential has access rules, which the validating service must know how to obey.
     pub has_access_rules: bool,
     /// The body as the program sends it, with and without the catalog: rendered when first asked for.
@@ -188,9 +188,10 @@ impl Token {
     /// project or the user's domain disabled.
     pub async fn validate(&self, text: &str, validation: Validation) -> Result<Arc<ValidatedToken>> {
         let moment = self.foundation.freshness.observe().await?;
-        let token = match self.cache.get(text, &self.foundation.freshness) {
+        let generation = self.provider.generation()?;
+        let token = match self.cache.get(text, &self.foundation.freshness, generation) {
             Some(token) => token,
-            None => self.validate_cold(text, validation).await?,
+            None => self.validate_cold(text, validation, generation).await?,
         };
         self.check_time(&token, validation)?;
         if self.is_revoked(&token, moment).await? {
@@ -208,7 +209,7 @@ impl Token {
         Ok(token)
     }
 
-    async fn validate_cold(&self, text: &str, validation: Validation) -> Result<Arc<ValidatedToken>> {
+    async fn validate_cold(&self, text: &str, validation: Validation, generation: u64) -> Result<Arc<ValidatedToken>> {
         // Read before the load: what is touched from now on makes the entry invalid.
         let stamp = self.foundation.freshness.stamp();
         let (payload, issued_at) = self.provider.open(text, self.foundation.time.now())?;
@@ -216,7 +217,7 @@ impl Token {
         match self.load(payload, issued_at).await {
             Ok(token) => {
                 let token = Arc::new(token);
-                self.cache.insert(text, Arc::clone(&token), stamp);
+                self.cache.insert(text, Arc::clone(&token), stamp, generation);
                 Ok(token)
             }
             // A user without a role in the token's scope has no token.
@@ -274,8 +275,7 @@ impl Token {
         }
         let audit_ids = AuditIds { id: AuditId(self.provider.random_bytes()?), parent: new.chain };
         let methods = new.methods.iter().map(|name| Arc::from(name.as_str())).collect();
-        let mut payload =
-            Payload::new(new.user_id.to_string(), methods, UnixMicros(expires_at.micros()), audit_ids);
+        let mut payload = Payload::new(new.user_id.to_string(), methods, UnixMicros(expires_at.micros()), audit_ids);
         payload.scope = match &new.scope {
             NewScope::Unscoped => keystone_token::Scope::Unscoped,
             NewScope::Project(id) => keystone_token::Scope::Project(id.to_string()),
@@ -285,9 +285,10 @@ impl Token {
         payload.app_cred_id = new.application_credential.as_ref().map(|(id, _)| id.to_string());
         self.foundation.freshness.observe().await?;
         let stamp = self.foundation.freshness.stamp();
+        let generation = self.provider.generation()?;
         let (text, issued_at) = self.provider.seal(&payload, now)?;
         let token = Arc::new(self.load(payload, issued_at).await?);
-        self.cache.insert(&text, Arc::clone(&token), stamp);
+        self.cache.insert(&text, Arc::clone(&token), stamp, generation);
         Ok(IssuedToken { text, token })
     }
 
@@ -295,8 +296,7 @@ impl Token {
     pub async fn revoke(&self, allowed: &Allowed, text: &str, cascade: bool) -> Result<()> {
         let token = self.validate(text, Validation::default()).await?;
         let audit_id = audit_text(token.payload.audit_ids.id);
-        let mut events =
-            vec![RevocationEvent { audit_id: Some(audit_id.clone()), ..RevocationEvent::default() }];
+        let mut events = vec![RevocationEvent { audit_id: Some(audit_id.clone()), ..RevocationEvent::default() }];
         if cascade {
             events.push(RevocationEvent { audit_chain_id: Some(audit_id.clone()), ..RevocationEvent::default() });
         }

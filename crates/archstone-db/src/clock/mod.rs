@@ -63,6 +63,14 @@ pub struct Change {
     pub reference: String,
 }
 
+impl ClockReading {
+    /// Whether everything that this reading saw, `other` saw too.
+    pub fn is_not_after(&self, other: &ClockReading) -> bool {
+        self.last_revocation <= other.last_revocation
+            && self.ticks.iter().all(|(writer, tick)| other.ticks.get(writer).is_some_and(|seen| tick <= seen))
+    }
+}
+
 impl Clock {
     pub(crate) fn new(url: &SqlUrl, options: &ConnectOptions) -> Result<Self, DbError> {
         let (requests, queue) = mpsc::channel(QUEUE);

@@ -3,15 +3,14 @@
 use std::sync::Arc;
 
 use archstone_core::authz::{Scope, Target};
+use archstone_core::catalog::CatalogService;
 use archstone_core::error::{Error, ErrorKind, Result};
-use archstone_core::id::{DomainId, ProjectId};
 use archstone_core::token::{ValidatedToken, Validation};
 use bytes::Bytes;
+use http::StatusCode;
 use http::header::HeaderName;
-use http::{Method, StatusCode};
 use serde_json::{Map, Value, json};
 
-use super::{domains, projects};
 use crate::http::{Access, Call, Reply, Routes, attribute_as_bool, extension_rel, rel};
 
 const SUBJECT_TOKEN: HeaderName = HeaderName::from_static("x-subject-token");
@@ -31,22 +30,6 @@ pub(super) fn routes(routes: &mut Routes) {
         .get(Access::Public, pki_revoked);
     routes.path("/v3/auth/catalog").rel(rel("auth_catalog")).get(Access::Rule("identity:get_auth_catalog"), catalog);
     routes.path("/v3/auth/system").rel(rel("auth_system")).get(Access::Rule("identity:get_auth_system"), system);
-    routes
-        .path("/v3/auth/projects")
-        .rel(rel("auth_projects"))
-        .get(Access::Rule("identity:get_auth_projects"), own_projects);
-    routes
-        .path("/v3/auth/domains")
-        .rel(rel("auth_domains"))
-        .get(Access::Rule("identity:get_auth_domains"), own_domains);
-    routes
-        .path("/v3/OS-FEDERATION/projects")
-        .rel(extension_rel("OS-FEDERATION", "1.0", "projects"))
-        .get(Access::Rule("identity:get_auth_projects"), own_projects);
-    routes
-        .path("/v3/OS-FEDERATION/domains")
-        .rel(extension_rel("OS-FEDERATION", "1.0", "domains"))
-        .get(Access::Rule("identity:get_auth_domains"), own_domains);
 }
 
 async fn issue(call: Call) -> Result<Reply> {
@@ -79,7 +62,10 @@ fn check_names(auth: &Map<String, Value>) -> Result<()> {
         &["scope", "domain"],
     ] {
         if at(path).is_some_and(|object| !object.contains_key("id") && !object.contains_key("name")) {
-            return Err(Error::bad_request(format!("Invalid input for {}: id or name must be present.", path.join("/"))));
+            return Err(Error::bad_request(format!(
+                "Invalid input for {}: id or name must be present.",
+                path.join("/")
+            )));
         }
     }
     Ok(())
@@ -148,12 +134,35 @@ fn token_reply(call: &Call, status: StatusCode, token: &Arc<ValidatedToken>, tex
 fn rendered(token: &ValidatedToken, with_catalog: bool) -> Bytes {
     let text = token.rendered[usize::from(with_catalog)].get_or_init(|| {
         let mut body = token.body.clone();
-        if let Some(catalog) = token.catalog.as_ref().filter(|_| with_catalog) {
-            body.insert("catalog".to_owned(), catalog.clone());
+        if let Some(catalog) = token.catalog.as_deref().filter(|_| with_catalog) {
+            body.insert("catalog".to_owned(), catalog_view(catalog));
         }
         Bytes::from(json!({"token": body}).to_string())
     });
     text.clone()
+}
+
+/// The catalog as tokens and `auth/catalog` show it. Clients of old read `region`, newer ones `region_id`.
+fn catalog_view(catalog: &[CatalogService]) -> Value {
+    let services = catalog.iter().map(|service| {
+        let endpoints = service.endpoints.iter().map(|endpoint| {
+            let mut view = endpoint.extra.clone();
+            let region = Value::from(endpoint.region_id.as_deref());
+            view.insert("id".to_owned(), Value::from(&*endpoint.id));
+            view.insert("interface".to_owned(), Value::from(endpoint.interface.as_str()));
+            view.insert("region_id".to_owned(), region.clone());
+            view.insert("region".to_owned(), region);
+            view.insert("url".to_owned(), Value::from(endpoint.url.as_str()));
+            Value::Object(view)
+        });
+        json!({
+            "id": &*service.id,
+            "type": service.service_type,
+            "name": service.name,
+            "endpoints": endpoints.collect::<Vec<_>>(),
+        })
+    });
+    services.collect()
 }
 
 /// A list that no token format of today can fill.
@@ -170,7 +179,8 @@ async fn catalog(call: Call) -> Result<Reply> {
     if !matches!(token.caller.scope, Scope::Project { .. }) {
         return Err(Error::forbidden("only a token of a project has a catalog"));
     }
-    call.ok(&json!({"catalog": token.catalog, "links": {"self": call.link("auth/catalog")}}))
+    let catalog = token.catalog.as_deref().map(catalog_view);
+    Call::ok(&json!({"catalog": catalog, "links": {"self": call.link("auth/catalog")}}))
 }
 
 async fn system(call: Call) -> Result<Reply> {
@@ -178,21 +188,5 @@ async fn system(call: Call) -> Result<Reply> {
     let user = &call.require_token()?.caller.user_id;
     let any = call.core.assignment.has_role_on_system(&allowed, user).await?;
     let system = if any { json!([{"all": true}]) } else { json!([]) };
-    call.ok(&json!({"system": system, "links": {"self": call.link("auth/system")}}))
-}
-
-async fn own_projects(call: Call) -> Result<Reply> {
-    let allowed = call.allow(Target::none()).await?;
-    let user = &call.require_token()?.caller.user_id;
-    let ids: Vec<ProjectId> = call.core.assignment.list_project_ids_of_user(&allowed, user).await?;
-    let found = call.core.resource.list_projects_by_ids(&allowed, &ids).await?;
-    call.ok(&call.plain_collection("projects", found.into_iter().map(projects::wire).collect()))
-}
-
-async fn own_domains(call: Call) -> Result<Reply> {
-    let allowed = call.allow(Target::none()).await?;
-    let user = &call.require_token()?.caller.user_id;
-    let ids: Vec<DomainId> = call.core.assignment.list_domain_ids_of_user(&allowed, user).await?;
-    let found = call.core.resource.list_domains_by_ids(&allowed, &ids).await?;
-    call.ok(&call.plain_collection("domains", found.into_iter().map(domains::wire).collect()))
+    Call::ok(&json!({"system": system, "links": {"self": call.link("auth/system")}}))
 }

@@ -1,5 +1,6 @@
 //! The API, a file or folder for each family of URLs: the routes with their rules, bodies and handlers.
 
+mod auth;
 pub(crate) mod body;
 mod discovery;
 mod regions;
@@ -10,6 +11,7 @@ use crate::http::Routes;
 pub(crate) fn routes() -> Routes {
     let mut routes = Routes::default();
     discovery::routes(&mut routes);
+    auth::routes(&mut routes);
     regions::routes(&mut routes);
     routes
 }

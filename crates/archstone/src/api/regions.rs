@@ -33,7 +33,7 @@ async fn list(call: Call) -> Result<Reply> {
     let allowed = call.allow(Target::none().filters(call.query.filter_attributes(FILTERS))).await?;
     let query = call.list_query(FILTERS, call.core.config.catalog.list_limit)?;
     let (page, remaining) = call.core.catalog.list_regions(&allowed, &query).await?;
-    call.ok(&call.collection(Collection {
+    Call::ok(&call.collection(Collection {
         name: "regions",
         path: "regions",
         members: page.items.into_iter().map(wire).collect(),
@@ -46,7 +46,7 @@ async fn list(call: Call) -> Result<Reply> {
 async fn show(call: Call) -> Result<Reply> {
     let allowed = call.allow(Target::none()).await?;
     let region = call.core.catalog.require_region(&allowed, &RegionId::from(call.parameter("region_id"))).await?;
-    call.ok(&call.member("regions", "region", wire(region)))
+    Call::ok(&call.member("regions", "region", wire(region)))
 }
 
 async fn create(call: Call) -> Result<Reply> {
@@ -81,7 +81,7 @@ async fn update(call: Call) -> Result<Reply> {
         extra: body,
     };
     let region = call.core.catalog.update_region(&allowed, &id, &patch).await?;
-    call.ok(&call.member("regions", "region", wire(region)))
+    Call::ok(&call.member("regions", "region", wire(region)))
 }
 
 async fn delete(call: Call) -> Result<Reply> {

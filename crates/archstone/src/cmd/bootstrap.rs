@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use archstone_core::bootstrap::{Bootstrap, EndpointUrls};
+use archstone_core::identity::Password;
 
 use super::ConfigArgs;
 use super::startup::{self, Refusal};
@@ -64,7 +65,7 @@ fn bootstrap(config: &ConfigArgs, args: Args) -> Result<(), Refusal> {
     let or_none = |name: &str, option: Option<String>| variable(name).or(option);
     let wanted = Bootstrap {
         user_name: or("OS_BOOTSTRAP_USERNAME", args.bootstrap_username),
-        password: password.into(),
+        password: Password::new(password),
         project_name: or("OS_BOOTSTRAP_PROJECT_NAME", args.bootstrap_project_name),
         role_name: or("OS_BOOTSTRAP_ROLE_NAME", args.bootstrap_role_name),
         service_name: or("OS_BOOTSTRAP_SERVICE_NAME", args.bootstrap_service_name),

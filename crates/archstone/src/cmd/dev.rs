@@ -9,6 +9,7 @@ use std::process::ExitCode;
 
 use archstone_core::bootstrap::{Bootstrap, EndpointUrls};
 use archstone_core::config::{Config, Given, Named};
+use archstone_core::identity::Password;
 use archstone_core::keys;
 use archstone_db::schema;
 
@@ -68,7 +69,7 @@ async fn start(args: &Args, data: &Path, config: Config) -> Result<(), Refusal> 
     let openrc = data.join("openrc");
     if fresh {
         core.bootstrap(Bootstrap {
-            password: args.admin_password.clone().into(),
+            password: Password::new(args.admin_password.clone()),
             region_id: Some("RegionOne".to_owned()),
             urls: EndpointUrls { public: Some(url.clone()), internal: Some(url.clone()), admin: Some(url.clone()) },
             ..Bootstrap::default()

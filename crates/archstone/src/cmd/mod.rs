@@ -77,8 +77,8 @@ pub(crate) fn run() -> ExitCode {
     let called_as = std::env::args_os().next().map(PathBuf::from);
     let name = called_as.as_deref().and_then(|path| path.file_name()).and_then(|name| name.to_str());
     let mut command = Cli::command();
-    if let Some(name @ "keystone-manage") = name {
-        command = command.name(name.to_owned()).bin_name(name.to_owned());
+    if name == Some("keystone-manage") {
+        command = command.name("keystone-manage").bin_name("keystone-manage");
     }
     let matches = command.get_matches();
     let mut cli = match Cli::from_arg_matches(&matches) {

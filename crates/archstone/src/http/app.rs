@@ -162,13 +162,12 @@ impl App {
     }
 }
 
-async fn read_body<B>(parts: &Parts, body: B, limit: u64) -> Result<Bytes>
+async fn read_body<B>(parts: &Parts, body: B, limit: usize) -> Result<Bytes>
 where
     B: http_body::Body<Data = Bytes> + Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let too_large = || Error::new(ErrorKind::TooLarge, format!("The request is larger than {limit} bytes."));
-    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let announced = parts.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|length| length > limit) {
         return Err(too_large());

@@ -133,10 +133,10 @@ impl Call {
 
     /// What a list asks for: `supported` are the attributes that it can be filtered by, `own_limit` the resource's
     /// `list_limit`.
-    pub(crate) fn list_query(&self, supported: &[&str], own_limit: Option<u64>) -> Result<ListQuery> {
-        let default = own_limit.or(self.core.config.default.list_limit);
+    pub(crate) fn list_query(&self, supported: &[&str], own_limit: Option<usize>) -> Result<ListQuery> {
+        let default = own_limit.or(self.core.config.default.list_limit).map(|limit| limit as u64);
         self.query
-            .list(supported, default, self.core.config.default.max_db_limit)
+            .list(supported, default, self.core.config.default.max_db_limit as u64)
             .map_err(|text| Error::bad_request(format!("The limit {text} is not a whole number.")))
     }
 

@@ -23,8 +23,8 @@ pub(crate) struct Collection<'a> {
 
 impl Call {
     /// Filters by what the storage did not, cuts, adds the links.
-    pub(crate) fn collection(&self, list: Collection<'_>) -> Value {
-        let mut members = list.members;
+    pub(crate) fn collection(&self, mut list: Collection<'_>) -> Value {
+        let mut members = std::mem::take(&mut list.members);
         members.retain(|member| list.remaining.iter().all(|filter| matches(member, filter)));
         let mut truncated = list.truncated;
         if let Some(limit) = list.query.limit

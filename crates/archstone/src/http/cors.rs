@@ -1,7 +1,7 @@
 //! Cross-origin requests of browsers (`oslo_middleware.cors`): answered only where `[cors] allowed_origin` names the
 //! origin.
 
-use archstone_core::config::CorsSection as CorsConfig;
+use archstone_core::config::CorsSection;
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS,
@@ -20,14 +20,14 @@ pub(crate) struct Cors {
     origins: Vec<String>,
     credentials: bool,
     expose: Vec<String>,
-    max_age: u64,
+    max_age: Option<i64>,
     methods: Vec<String>,
     headers: Vec<String>,
 }
 
 impl Cors {
     /// Takes the rules out of the configuration.
-    pub(crate) fn new(config: &CorsConfig) -> Cors {
+    pub(crate) fn new(config: &CorsSection) -> Cors {
         Cors {
             origins: config.allowed_origin.clone(),
             credentials: config.allow_credentials,
@@ -61,7 +61,9 @@ impl Cors {
         };
         if self.methods.iter().any(|allowed| allowed == method) && headers.iter().all(known) {
             reply = reply.header(ACCESS_CONTROL_ALLOW_METHODS, method);
-            reply = reply.header(ACCESS_CONTROL_MAX_AGE, &self.max_age.to_string());
+            if let Some(max_age) = self.max_age {
+                reply = reply.header(ACCESS_CONTROL_MAX_AGE, &max_age.to_string());
+            }
             if !headers.is_empty() {
                 reply = reply.header(ACCESS_CONTROL_ALLOW_HEADERS, &headers.join(","));
             }

@@ -29,7 +29,7 @@ pub(crate) async fn identify(core: &Core, parts: &Parts) -> Result<(Requester, O
         tracing::warn!("[DEFAULT] admin_token was used: unset it, and use accounts instead");
         return Ok((Requester::AdminToken, None));
     }
-    match core.token.validate(text, Validation::of_caller(parts.uri.path(), parts.method.as_str())).await {
+    match core.token.validate(text, Validation::of_caller()).await {
         Ok(token) if *token.delegation() == Delegation::Ec2 => Err(Refusal {
             error: Error::forbidden("a token of an EC2 credential cannot be used with the Identity API"),
             middleware: true,

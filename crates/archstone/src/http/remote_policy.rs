@@ -281,8 +281,7 @@ mod tests {
         assert!(ask_tls(&section()).await.unwrap());
         let strict = OsloPolicySection { remote_ssl_verify_server_crt: true, ..section() };
         assert!(ask_tls(&strict).await.is_err());
-        let trusting =
-            OsloPolicySection { remote_ssl_ca_crt_file: Some(test_file("localhost.crt")), ..strict };
+        let trusting = OsloPolicySection { remote_ssl_ca_crt_file: Some(test_file("localhost.crt")), ..strict };
         assert!(ask_tls(&trusting).await.unwrap());
     }
 }
