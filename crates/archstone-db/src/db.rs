@@ -3,7 +3,7 @@
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -16,6 +16,8 @@ use crate::{Clock, ConnectOptions, DbError, Dialect, Retry, SqlUrl, Tx};
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 const READ_ATTEMPTS: u32 = 3;
+/// No transaction is begun again after this. (Waiting for one lock can take MySQL 50 seconds.)
+const RETRY_FOR: Duration = Duration::from_secs(30);
 
 /// A database: its pool of connections, its dialect and its clock. Cheap to clone.
 #[derive(Clone)]
@@ -77,7 +79,7 @@ impl Db {
 
     /// Runs `body` in one transaction and commits what it did, together with what it touched; if it returns an error,
     /// nothing was done. When another transaction was in the way, or the connection was lost before the commit, all of
-    /// it is run again, a bounded number of times and after growing random pauses.
+    /// it is run again, a bounded number of times, for a bounded time, and after growing random pauses.
     ///
     /// So `body` may run more than once: it cannot change what it captures (it is an `Fn`), borrows what it needs
     /// (`let name = &name;` before it), and has no effect outside of its `Tx`. It must not call [`Db::write`] itself: on
@@ -122,7 +124,7 @@ impl Db {
         F: for<'t> Fn(&'t mut Tx<'a>) -> BoxFuture<'t, Result<T, E>> + 'a,
         E: From<DbError> + Retry,
     {
-        let mut attempt = 0;
+        let (mut attempt, started) = (0, Instant::now());
         loop {
             let outcome = match Tx::begin(self).await {
                 Err(error) => Err(E::from(error)),
@@ -135,17 +137,19 @@ impl Db {
                 },
             };
             match outcome {
-                Err(error) if attempt < self.0.options.write_retries => match error.db_error() {
-                    Some(reason) if reason.is_retryable() => {
-                        attempt += 1;
-                        if matches!(reason, DbError::Unavailable { .. }) {
-                            self.0.pool.forget_idle();
+                Err(error) if attempt < self.0.options.write_retries && started.elapsed() < RETRY_FOR => {
+                    match error.db_error() {
+                        Some(reason) if reason.is_retryable() => {
+                            attempt += 1;
+                            if matches!(reason, DbError::Unavailable { .. }) {
+                                self.0.pool.forget_idle();
+                            }
+                            tracing::debug!(%reason, attempt, "trying the transaction again");
+                            tokio::time::sleep(pause(attempt)).await;
                         }
-                        tracing::debug!(%reason, attempt, "trying the transaction again");
-                        tokio::time::sleep(pause(attempt)).await;
+                        _ => return Err(error),
                     }
-                    _ => return Err(error),
-                },
+                }
                 outcome => return outcome,
             }
         }

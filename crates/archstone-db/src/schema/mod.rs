@@ -323,3 +323,6 @@ fn newest(branch: &[&str], found: &[String]) -> Option<String> {
         .find(|revision| found.iter().any(|stamp| stamp == *revision))
         .map(|revision| (*revision).to_owned())
 }
+
+#[cfg(test)]
+mod tests;
