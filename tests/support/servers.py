@@ -5,6 +5,7 @@ jws-keys/{private,public}/, so that two servers can be put on one folder and one
 """
 
 import base64
+import ctypes
 import os
 import secrets
 import shutil
@@ -28,6 +29,12 @@ def free_port() -> int:
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         return s.getsockname()[1]
+
+
+def die_with_parent():
+    """In a child: end when the tests are killed, for then nobody is left to stop it."""
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
 
 
 def archstone_binary() -> Path:
@@ -163,6 +170,7 @@ class Server:
                 stderr=log,
                 cwd=self.folder,
                 start_new_session=True,
+                preexec_fn=die_with_parent,
             )
         self.await_ready(wait)
         return self
