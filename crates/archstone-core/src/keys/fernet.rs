@@ -61,7 +61,7 @@ impl KeyRepository {
     /// A number that changes when the keys change. What was opened under another generation may have been made with a key
     /// that is no longer accepted.
     pub fn generation(&self) -> Result<u64, KeyError> {
-        Ok(self.watched.current()?.1)
+        self.watched.generation()
     }
 
     /// Opens a token, receipt or blob; with the keys read anew if those in memory don't fit.

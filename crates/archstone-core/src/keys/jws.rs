@@ -56,7 +56,7 @@ impl JwsRepository {
 
     /// A number that changes when the public keys change.
     pub fn generation(&self) -> Result<u64, KeyError> {
-        Ok(self.verifying.current()?.1)
+        self.verifying.generation()
     }
 
     /// Verifies a token; with the keys read anew if those in memory don't fit.
