@@ -20,6 +20,7 @@ mod sql;
 mod tests;
 mod user;
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -146,7 +147,8 @@ impl Identity {
             strict_password_check: config.default.strict_password_check,
         })
         .map_err(|error| Error::internal(error.to_string()))?;
-        let pool = HashPool::start(hasher, None, HASH_QUEUE)
+        let threads = config.archstone.hash_threads.and_then(NonZeroUsize::new);
+        let pool = HashPool::start(hasher, threads, HASH_QUEUE)
             .map_err(|error| Error::internal(format!("starting the threads that hash passwords: {error}")))?;
         let compliance = Arc::new(Compliance::new(config)?);
         Ok(Identity { foundation, pool: Arc::new(pool), compliance })
