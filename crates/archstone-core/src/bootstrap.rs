@@ -175,41 +175,37 @@ impl Core {
             return Ok(());
         }
         let (services, _) = self.catalog.list_services(allowed, &exactly(&[("type", "identity")])).await?;
-        let service_id = match services.items.into_iter().next() {
-            Some(service) => service.id,
-            None => {
-                let service = Service {
-                    id: ServiceId::new_random(),
-                    service_type: Some("identity".to_owned()),
-                    enabled: true,
-                    extra: Map::from_iter([("name".to_owned(), Value::from(wanted.service_name.as_str()))]),
-                };
-                self.catalog.create_service(allowed, service).await?.id
-            }
+        let service_id = if let Some(service) = services.items.into_iter().next() {
+            service.id
+        } else {
+            let service = Service {
+                id: ServiceId::new_random(),
+                service_type: Some("identity".to_owned()),
+                enabled: true,
+                extra: Map::from_iter([("name".to_owned(), Value::from(wanted.service_name.as_str()))]),
+            };
+            self.catalog.create_service(allowed, service).await?.id
         };
         let mut filters = vec![("service_id", &*service_id)];
         filters.extend(region_id.as_deref().map(|id| ("region_id", id)));
         let (endpoints, _) = self.catalog.list_endpoints(allowed, &exactly(&filters)).await?;
         for (interface, url) in urls {
             let Some(url) = url else { continue };
-            match endpoints.items.iter().find(|endpoint| endpoint.interface == interface) {
-                Some(endpoint) => {
-                    let patch = EndpointPatch { url: Some(url.clone()), ..EndpointPatch::default() };
-                    self.catalog.update_endpoint(allowed, &endpoint.id, &patch).await?;
-                }
-                None => {
-                    let endpoint = Endpoint {
-                        id: EndpointId::new_random(),
-                        interface: interface.to_owned(),
-                        url: url.clone(),
-                        service_id: service_id.clone(),
-                        region_id: region_id.clone(),
-                        enabled: true,
-                        extra: Map::new(),
-                    };
-                    self.catalog.create_endpoint(allowed, endpoint, None).await?;
-                }
+            if let Some(endpoint) = endpoints.items.iter().find(|endpoint| endpoint.interface == interface) {
+                let patch = EndpointPatch { url: Some(url.clone()), ..EndpointPatch::default() };
+                self.catalog.update_endpoint(allowed, &endpoint.id, &patch).await?;
+                continue;
             }
+            let endpoint = Endpoint {
+                id: EndpointId::new_random(),
+                interface: interface.to_owned(),
+                url: url.clone(),
+                service_id: service_id.clone(),
+                region_id: region_id.clone(),
+                enabled: true,
+                extra: Map::new(),
+            };
+            self.catalog.create_endpoint(allowed, endpoint, None).await?;
         }
         Ok(())
     }
@@ -223,8 +219,7 @@ fn exactly(filters: &[(&str, &str)]) -> ListQuery {
 /// What is there already is as good as what was made.
 fn unless_conflict<T>(outcome: Result<T>) -> Result<()> {
     match outcome {
-        Ok(_) => Ok(()),
-        Err(Error { kind: ErrorKind::Conflict, .. }) => Ok(()),
+        Ok(_) | Err(Error { kind: ErrorKind::Conflict, .. }) => Ok(()),
         Err(error) => Err(error),
     }
 }

@@ -144,7 +144,7 @@ pub struct Watching {
 }
 
 /// How often old rows of the change table are looked for.
-const PRUNE_EVERY: Duration = Duration::from_secs(60);
+const PRUNE_EVERY: Duration = Duration::from_mins(1);
 
 /// How long a change stays on record, in seconds: a node that was away for longer forgets what it knows.
 const KEEP_CHANGES: i64 = 600;

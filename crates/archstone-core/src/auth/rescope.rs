@@ -37,7 +37,7 @@ impl AuthMethod for TokenMethod {
             let user = user.ok_or_else(|| Error::not_found("user", &token.caller.user_id))?;
             // The expiry is kept, so that nobody renews a login for ever without proving who they are.
             Ok(Proof {
-                methods: token.payload.methods.iter().map(|method| method.to_string()).collect(),
+                methods: token.payload.methods.iter().map(ToString::to_string).collect(),
                 expires_at: Some(token.expires_at),
                 chain: Some(token.payload.audit_ids.chain()),
                 ..Proof::of(user)

@@ -69,13 +69,13 @@ fn condition<C: IntoColumnRef + Copy>(filter: &Filter, column: &FilterColumn<C>)
         (_, ColumnKind::Flag) => Condition::Unknown,
         (_, ColumnKind::Text(_)) if filter.case_sensitive => Condition::Unknown,
         // The reference does not escape % and _, so that clients use them as wildcards.
-        (Comparator::Contains, _) => like(expr, format!("%{}%", filter.value)),
-        (Comparator::StartsWith, _) => like(expr, format!("{}%", filter.value)),
-        (Comparator::EndsWith, _) => like(expr, format!("%{}", filter.value)),
+        (Comparator::Contains, _) => like(expr, &format!("%{}%", filter.value)),
+        (Comparator::StartsWith, _) => like(expr, &format!("{}%", filter.value)),
+        (Comparator::EndsWith, _) => like(expr, &format!("%{}", filter.value)),
     }
 }
 
-fn like(expr: Expr, pattern: String) -> Condition {
+fn like(expr: Expr, pattern: &str) -> Condition {
     Condition::Is(Expr::expr(Func::lower(expr)).like(pattern.to_lowercase()))
 }
 

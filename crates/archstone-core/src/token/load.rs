@@ -1,6 +1,6 @@
 //! Looks up what a token stands for (`keystone.models.token_model`).
 
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 
 use keystone_token::{Payload, Scope as PayloadScope};
 use tokio::try_join;
@@ -90,7 +90,7 @@ impl Token {
             user_name: subject.user.name.clone(),
             scope,
             roles: subject.roles.iter().map(|role| role.name.clone()).collect(),
-            delegation: self.delegation(&payload, subject.application_credential.as_ref()),
+            delegation: delegation_of(&payload, subject.application_credential.as_ref()),
             audit_ids: std::iter::once(audit_ids.id).chain(audit_ids.parent).map(audit_text).collect(),
             credentials,
         };
@@ -105,39 +105,12 @@ impl Token {
                 .as_ref()
                 .is_some_and(|credential| credential.access_rules.is_some()),
             rendered: [OnceLock::new(), OnceLock::new()],
+            unrevoked_as_of: Mutex::new(None),
             user_enabled: subject.user.enabled,
             roles: subject.roles,
             depends_on,
             payload,
         }
-    }
-
-    fn delegation(&self, payload: &Payload, credential: Option<&ApplicationCredential>) -> Delegation {
-        let has = |name: &str| payload.methods.iter().any(|method| &**method == name);
-        if let Some(id) = &payload.access_token_id {
-            return Delegation::OAuth1(AccessTokenId::from(id.as_str()));
-        }
-        if let Some(id) = &payload.trust_id {
-            return Delegation::Trust(TrustId::from(id.as_str()));
-        }
-        if has("ec2credential") {
-            return Delegation::Ec2;
-        }
-        if let Some(credential) = credential {
-            return Delegation::ApplicationCredential {
-                id: credential.id.clone(),
-                unrestricted: credential.unrestricted,
-                access_rules: credential.access_rules.is_some(),
-            };
-        }
-        if payload.thumbprint.is_some() {
-            return Delegation::OAuth2;
-        }
-        let primary = |method: &str| PRIMARY_METHODS.contains(&method);
-        if payload.methods.is_empty() || !payload.methods.iter().all(|method| primary(method)) {
-            return Delegation::Unknown;
-        }
-        Delegation::None
     }
 
     async fn load_project(&self, payload: &Payload) -> Result<Option<(Project, Domain)>> {
@@ -213,6 +186,35 @@ impl Token {
     }
 }
 
+/// How a token came to stand for its user.
+fn delegation_of(payload: &Payload, credential: Option<&ApplicationCredential>) -> Delegation {
+    let has = |name: &str| payload.methods.iter().any(|method| &**method == name);
+    if let Some(id) = &payload.access_token_id {
+        return Delegation::OAuth1(AccessTokenId::from(id.as_str()));
+    }
+    if let Some(id) = &payload.trust_id {
+        return Delegation::Trust(TrustId::from(id.as_str()));
+    }
+    if has("ec2credential") {
+        return Delegation::Ec2;
+    }
+    if let Some(credential) = credential {
+        return Delegation::ApplicationCredential {
+            id: credential.id.clone(),
+            unrestricted: credential.unrestricted,
+            access_rules: credential.access_rules.is_some(),
+        };
+    }
+    if payload.thumbprint.is_some() {
+        return Delegation::OAuth2;
+    }
+    let primary = |method: &str| PRIMARY_METHODS.contains(&method);
+    if payload.methods.is_empty() || !payload.methods.iter().all(|method| primary(method)) {
+        return Delegation::Unknown;
+    }
+    Delegation::None
+}
+
 /// Kinds of tokens whose subsystems are not built yet are refused by name: a service must not be told less than the
 /// token says.
 fn check_supported(payload: &Payload) -> Result<()> {
@@ -234,7 +236,7 @@ fn depends_on(user: &User, groups: &[GroupId], project: Option<&(Project, Domain
     let project_ref = |id: &str| Ref::Project(ProjectId::from(id));
     let mut refs = vec![Ref::User(user.id.clone()), project_ref(&user.domain_id)];
     match &payload.scope {
-        PayloadScope::Unscoped => {}
+        PayloadScope::Unscoped | PayloadScope::System => {}
         PayloadScope::Domain(id) => refs.push(project_ref(id)),
         PayloadScope::Project(id) => {
             refs.push(project_ref(id));
@@ -242,7 +244,6 @@ fn depends_on(user: &User, groups: &[GroupId], project: Option<&(Project, Domain
                 refs.push(project_ref(&domain.id));
             }
         }
-        PayloadScope::System => {}
     }
     if payload.scope != PayloadScope::Unscoped {
         refs.push(Ref::Roles);

@@ -12,7 +12,7 @@ mod provider;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use keystone_token::{AuditId, AuditIds, Payload, UnixMicros};
 use serde_json::{Map, Value};
@@ -24,7 +24,7 @@ use crate::catalog::{Catalog, CatalogService};
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::Event;
 use crate::foundation::Foundation;
-use crate::freshness::Ref;
+use crate::freshness::{Moment, Ref};
 use crate::id::{DomainId, ProjectId, UserId};
 use crate::identity::Identity;
 use crate::resource::Resource;
@@ -54,6 +54,8 @@ pub struct ValidatedToken {
     pub has_access_rules: bool,
     /// The body as the program sends it, with and without the catalog: rendered when first asked for.
     pub rendered: [OnceLock<bytes::Bytes>; 2],
+    /// Up to which moment no revocation event was found to end it.
+    unrevoked_as_of: Mutex<Option<Moment>>,
     user_enabled: bool,
     depends_on: Vec<Ref>,
 }
@@ -214,7 +216,7 @@ impl Token {
         let stamp = self.foundation.freshness.stamp();
         let (payload, issued_at) = self.provider.open(text, self.foundation.time.now())?;
         check_expiry(payload.expires_at, self.foundation.time.now(), validation)?;
-        match self.load(payload, issued_at).await {
+        match Box::pin(self.load(payload, issued_at)).await {
             Ok(token) => {
                 let token = Arc::new(token);
                 self.cache.insert(text, Arc::clone(&token), stamp, generation);
@@ -232,7 +234,11 @@ impl Token {
         check_expiry(token.payload.expires_at, self.foundation.time.now(), validation)
     }
 
-    async fn is_revoked(&self, token: &ValidatedToken, moment: crate::freshness::Moment) -> Result<bool> {
+    async fn is_revoked(&self, token: &ValidatedToken, moment: Moment) -> Result<bool> {
+        let checked = *token.unrevoked_as_of.lock().unwrap_or_else(PoisonError::into_inner);
+        if checked.is_some_and(|checked| self.foundation.freshness.holds(checked, &[Ref::Revocations])) {
+            return Ok(false);
+        }
         let (audit_id, parent_audit_id) = token.facts();
         let facts = TokenFacts {
             issued_at: token.issued_at,
@@ -247,7 +253,11 @@ impl Token {
             consumer_id: None,
             role_ids: token.roles.iter().map(|role| &*role.id).collect(),
         };
-        self.revoke.is_revoked(&facts, moment).await
+        let revoked = self.revoke.is_revoked(&facts, moment).await?;
+        if !revoked {
+            *token.unrevoked_as_of.lock().unwrap_or_else(PoisonError::into_inner) = Some(moment);
+        }
+        Ok(revoked)
     }
 
     /// A user may have been disabled where no event was written (a directory, another program): the first validation
@@ -287,7 +297,7 @@ impl Token {
         let stamp = self.foundation.freshness.stamp();
         let generation = self.provider.generation()?;
         let (text, issued_at) = self.provider.seal(&payload, now)?;
-        let token = Arc::new(self.load(payload, issued_at).await?);
+        let token = Arc::new(Box::pin(self.load(payload, issued_at)).await?);
         self.cache.insert(&text, Arc::clone(&token), stamp, generation);
         Ok(IssuedToken { text, token })
     }

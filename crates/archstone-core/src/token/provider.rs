@@ -106,6 +106,7 @@ impl TokenProvider {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "map_err hands the error over")]
 fn keys(error: KeyError) -> Error {
     Error::internal(error.to_string())
 }
