@@ -9,6 +9,10 @@ use crate::schema::normalize_group;
 use crate::suggest::nearest;
 use crate::{DefaultValue, Opt, Origin, Schema, Sources, Value};
 
+/// Most bytes that references may add to one value. Without it, forty lines that each name the one before twice
+/// would fill the memory.
+const MAX_INSERTED: usize = 1 << 20;
+
 type Key = (String, String);
 
 /// The values of all options of a schema, and what was wrong with what was given.
@@ -238,7 +242,12 @@ impl<'a> Resolver<'a> {
     }
 
     fn convert(&mut self, opt: &Opt, text: &str) -> Result<Value, String> {
-        let whole = interpolate(text, |name| self.reference(opt, name))?;
+        let mut inserted = 0;
+        let whole = interpolate(text, |name| {
+            let value = self.reference(opt, name)?;
+            inserted += value.len();
+            if inserted > MAX_INSERTED { Err("references make the value too long".to_owned()) } else { Ok(value) }
+        })?;
         // Shown as written, not as interpolated: what it refers to may be secret.
         opt.ty
             .convert(&whole)

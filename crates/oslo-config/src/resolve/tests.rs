@@ -142,3 +142,29 @@ fn given_lists_what_was_set() {
     let given: Vec<_> = settings.given().map(|(group, name, _)| (group, name)).collect();
     assert_eq!(given, [("g", "x")]);
 }
+
+#[test]
+fn references_cannot_fill_the_memory() {
+    let mut schema = Schema::default();
+    let mut text = "[g]\na0 = xxxxxxxx\n".to_owned();
+    for index in 0..60 {
+        schema.add(Opt::new("g", &format!("a{index}"), Type::string()));
+        text.push_str(
+            &["a", &(index + 1).to_string(), " = $a", &index.to_string(), "${a", &index.to_string(), "}\n"].concat(),
+        );
+    }
+    let mut sources = Sources::default();
+    sources.add_text("a.conf", &text);
+    let invalid = schema.resolve(&sources).invalid;
+    assert!(invalid.iter().any(|invalid| invalid.reason.contains("too long")));
+}
+
+proptest::proptest! {
+    #[test]
+    fn every_option_has_a_value_whatever_the_text(text in "(\\[(g|DEFAULT|old)\\]\n|(b|x|number|many|secret) = |[\\PC]|[$,:\n ]){0,60}") {
+        let settings = resolve(&[&text]);
+        for opt in schema().options() {
+            proptest::prop_assert!(settings.get(&opt.group, &opt.name).is_some());
+        }
+    }
+}
