@@ -211,7 +211,7 @@ pub(crate) enum Verdict {
 
 impl Support {
     pub(crate) fn judge(self, setting: &Setting, default: &Setting) -> Verdict {
-        let changed = setting.value != default.value;
+        let changed = !same(&setting.value, &default.value);
         match self {
             Works => Verdict::Nothing,
             NoEffect(_) | NotBuilt(_) | Refused(_) if !changed => Verdict::Nothing,
@@ -232,6 +232,16 @@ impl Support {
     /// have had no effect anyhow.
     pub(crate) fn needs_value(self) -> bool {
         !matches!(self, NoEffect(_) | NotBuilt(_))
+    }
+}
+
+/// Whether both mean the same: `60` and `60.0`, unset and empty.
+fn same(value: &Value, default: &Value) -> bool {
+    match (value, default) {
+        (Value::String(text), Value::None) => text.is_empty(),
+        #[expect(clippy::cast_precision_loss, reason = "defaults are small numbers")]
+        (Value::Float(value), Value::Int(default)) => value.to_bits() == (*default as f64).to_bits(),
+        _ => value == default,
     }
 }
 

@@ -73,6 +73,7 @@ fn what_is_merely_carried_along_never_stops_the_program() {
 #[test]
 fn options_of_unbuilt_features_warn_only_when_changed() {
     assert_eq!(warnings("[trust]\nallow_redelegation = false"), [""; 0]);
+    assert_eq!(warnings("[cache]\nhashclient_dead_timeout = 60\n[database]\nslave_connection ="), [""; 0]);
     assert_eq!(warnings("[trust]\nallow_redelegation = true").len(), 1);
 }
 
