@@ -13,6 +13,7 @@ pub mod assignment;
 pub mod auth;
 pub mod authz;
 pub mod bootstrap;
+pub mod cascade;
 pub mod catalog;
 pub mod config;
 pub mod credential;

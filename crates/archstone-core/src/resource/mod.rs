@@ -13,6 +13,7 @@
 mod domain;
 mod hierarchy;
 mod project;
+mod removal;
 mod rules;
 pub(crate) mod sql;
 mod tag;

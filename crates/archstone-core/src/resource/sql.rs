@@ -295,6 +295,44 @@ pub(crate) async fn project_ids_of_domain(db: impl Query, domain_id: &DomainId) 
     Ok(db.fetch_all(&select).await?.iter().map(id_from).collect::<Result<_, _>>()?)
 }
 
+pub(super) async fn has_children(db: impl Query, id: &ProjectId) -> Result<bool> {
+    let mut select = Sql::select();
+    select
+        .column(ProjectTable::Id)
+        .from(ProjectTable::Table)
+        .and_where(Expr::col(ProjectTable::ParentId).eq(&**id))
+        .limit(1);
+    Ok(db.fetch_optional(&select).await?.is_some())
+}
+
+/// Deletes projects with their tags and options. They are taken out of the tree first: MySQL checks a reference to a
+/// row of the same table row by row, in an order of its own.
+pub(super) async fn delete_projects(tx: &mut Tx<'_>, ids: &[ProjectId]) -> Result<()> {
+    for chunk in ids.chunks(CHUNK) {
+        let ids = || chunk.iter().map(|id| &**id);
+        let mut delete = Sql::delete();
+        delete.from_table(ProjectTag::Table).and_where(Expr::col(ProjectTag::ProjectId).is_in(ids()));
+        tx.execute(&delete).await?;
+        let mut delete = Sql::delete();
+        delete.from_table(ProjectOption::Table).and_where(Expr::col(ProjectOption::ProjectId).is_in(ids()));
+        tx.execute(&delete).await?;
+        let mut update = Sql::update();
+        update
+            .table(ProjectTable::Table)
+            .value(ProjectTable::ParentId, None::<String>)
+            .and_where(Expr::col(ProjectTable::Id).is_in(ids()));
+        tx.execute(&update).await?;
+    }
+    for chunk in ids.chunks(CHUNK) {
+        let mut delete = Sql::delete();
+        delete
+            .from_table(ProjectTable::Table)
+            .and_where(Expr::col(ProjectTable::Id).is_in(chunk.iter().map(|id| &**id)));
+        tx.execute(&delete).await?;
+    }
+    Ok(())
+}
+
 pub(super) async fn insert_project(tx: &mut Tx<'_>, project: &Project) -> Result<()> {
     let mut insert = Sql::insert();
     insert.into_table(ProjectTable::Table).columns(COLUMNS).values_panic([

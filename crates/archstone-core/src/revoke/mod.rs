@@ -90,13 +90,21 @@ impl Revoke {
         Revoke { foundation, state: Arc::new(State::default()) }
     }
 
-    /// Writes an event within a transaction: tokens issued up to this second no longer count. Events that are too old
-    /// to match a living token go at the same time, as in the reference.
+    /// Writes an event within a transaction; see [`Revoke::record_all`].
     pub(crate) async fn record(&self, tx: &mut Tx<'_>, event: &RevocationEvent) -> Result<()> {
+        self.record_all(tx, std::slice::from_ref(event)).await
+    }
+
+    /// Writes events within a transaction: tokens issued up to this second no longer count. Events that are too old to
+    /// match a living token go at the same time, as in the reference.
+    pub(crate) async fn record_all(&self, tx: &mut Tx<'_>, events: &[RevocationEvent]) -> Result<()> {
+        if events.is_empty() {
+            return Ok(());
+        }
         let config = &self.foundation.config;
         let keep_seconds = config.token.expiration.saturating_add(config.revoke.expiration_buffer);
         let now = self.foundation.time.now().truncated();
-        sql::insert(tx, event, now).await?;
+        sql::insert(tx, events, now).await?;
         sql::prune(tx, now.plus_seconds(i64::try_from(keep_seconds).map_or(i64::MIN + 1, |seconds| -seconds))).await?;
         tx.touch(Ref::Revocations.into());
         Ok(())
@@ -104,17 +112,7 @@ impl Revoke {
 
     /// Writes events in a transaction of their own.
     pub(crate) async fn revoke(&self, events: &[RevocationEvent]) -> Result<()> {
-        self.foundation
-            .db
-            .write(move |tx| {
-                Box::pin(async move {
-                    for event in events {
-                        self.record(tx, event).await?;
-                    }
-                    Ok::<_, crate::error::Error>(())
-                })
-            })
-            .await
+        self.foundation.db.write(move |tx| Box::pin(async move { self.record_all(tx, events).await })).await
     }
 
     /// Whether an event of up to `moment` ends this token.

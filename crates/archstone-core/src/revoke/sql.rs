@@ -16,11 +16,13 @@ pub(super) struct StoredEvent {
     pub(super) issued_before: Timestamp,
 }
 
-pub(super) async fn insert(tx: &mut Tx<'_>, event: &RevocationEvent, now: Timestamp) -> Result<()> {
-    let mut insert = Sql::insert();
-    insert
-        .into_table(Table::Table)
-        .columns([
+/// How many events go into one statement.
+const CHUNK: usize = 100;
+
+pub(super) async fn insert(tx: &mut Tx<'_>, events: &[RevocationEvent], now: Timestamp) -> Result<()> {
+    for chunk in events.chunks(CHUNK) {
+        let mut insert = Sql::insert();
+        insert.into_table(Table::Table).columns([
             Table::DomainId,
             Table::ProjectId,
             Table::UserId,
@@ -33,22 +35,25 @@ pub(super) async fn insert(tx: &mut Tx<'_>, event: &RevocationEvent, now: Timest
             Table::ExpiresAt,
             Table::IssuedBefore,
             Table::RevokedAt,
-        ])
-        .values_panic([
-            event.domain_id.clone().into(),
-            event.project_id.clone().into(),
-            event.user_id.clone().into(),
-            event.role_id.clone().into(),
-            event.trust_id.clone().into(),
-            event.consumer_id.clone().into(),
-            event.access_token_id.clone().into(),
-            event.audit_id.clone().into(),
-            event.audit_chain_id.clone().into(),
-            event.expires_at.map(Timestamp::naive).into(),
-            now.naive().into(),
-            now.naive().into(),
         ]);
-    tx.execute(&insert).await?;
+        for event in chunk {
+            insert.values_panic([
+                event.domain_id.clone().into(),
+                event.project_id.clone().into(),
+                event.user_id.clone().into(),
+                event.role_id.clone().into(),
+                event.trust_id.clone().into(),
+                event.consumer_id.clone().into(),
+                event.access_token_id.clone().into(),
+                event.audit_id.clone().into(),
+                event.audit_chain_id.clone().into(),
+                event.expires_at.map(Timestamp::naive).into(),
+                now.naive().into(),
+                now.naive().into(),
+            ]);
+        }
+        tx.execute(&insert).await?;
+    }
     Ok(())
 }
 

@@ -1,0 +1,35 @@
+//! What the cascade needs to take projects away.
+
+use archstone_db::Tx;
+
+use super::{Project, Resource, sql};
+use crate::error::Result;
+use crate::freshness::Ref;
+use crate::id::{DomainId, ProjectId};
+
+impl Resource {
+    /// The project or domain of this id, as the transaction sees it.
+    pub(crate) async fn get_project_in(&self, tx: &mut Tx<'_>, id: &ProjectId) -> Result<Option<Project>> {
+        sql::get_project(tx, id).await
+    }
+
+    /// All projects of a domain, as the transaction sees them; the domain itself is not among them.
+    pub(crate) async fn list_projects_of_domain_in(&self, tx: &mut Tx<'_>, id: &DomainId) -> Result<Vec<Project>> {
+        let ids = sql::project_ids_of_domain(&mut *tx, id).await?;
+        sql::get_projects(tx, &ids).await
+    }
+
+    /// Whether a project has others below it.
+    pub(crate) async fn has_children_in(&self, tx: &mut Tx<'_>, id: &ProjectId) -> Result<bool> {
+        sql::has_children(tx, id).await
+    }
+
+    /// Deletes projects or domains with their tags and options. All that is below them must be among them.
+    pub(crate) async fn delete_projects_in(&self, tx: &mut Tx<'_>, ids: &[ProjectId]) -> Result<()> {
+        sql::delete_projects(tx, ids).await?;
+        for id in ids {
+            tx.touch(Ref::Project(id.clone()).into());
+        }
+        Ok(())
+    }
+}
