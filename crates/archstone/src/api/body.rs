@@ -43,3 +43,26 @@ pub(crate) fn require_same_id(body: &mut Map<String, Value>, id: &str) -> Result
         _ => Ok(()),
     }
 }
+
+/// What is left of a body as the attributes that the caller added. One that is called `extra` is lost, as in the
+/// reference, where it is the name of the column.
+pub(crate) fn into_extra(mut body: Map<String, Value>) -> Map<String, Value> {
+    body.remove("extra");
+    body
+}
+
+/// Takes a list of texts; whatever is no text in it was refused by the schema.
+pub(crate) fn take_texts(body: &mut Map<String, Value>, name: &str) -> Option<Vec<String>> {
+    match body.remove(name)? {
+        Value::Array(items) => Some(items.into_iter().filter_map(|item| item.as_str().map(str::to_owned)).collect()),
+        _ => None,
+    }
+}
+
+/// Takes an object.
+pub(crate) fn take_object(body: &mut Map<String, Value>, name: &str) -> Option<Map<String, Value>> {
+    match body.remove(name)? {
+        Value::Object(object) => Some(object),
+        _ => None,
+    }
+}

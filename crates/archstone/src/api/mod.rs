@@ -3,7 +3,11 @@
 mod auth;
 pub(crate) mod body;
 mod discovery;
+mod domains;
+mod endpoints;
+mod projects;
 mod regions;
+mod services;
 
 use crate::http::Routes;
 
@@ -12,6 +16,10 @@ pub(crate) fn routes() -> Routes {
     let mut routes = Routes::default();
     discovery::routes(&mut routes);
     auth::routes(&mut routes);
+    domains::routes(&mut routes);
+    endpoints::routes(&mut routes);
+    projects::routes(&mut routes);
     regions::routes(&mut routes);
+    services::routes(&mut routes);
     routes
 }

@@ -78,7 +78,7 @@ async fn update(call: Call) -> Result<Reply> {
     let patch = RegionPatch {
         description: nullable_text(&mut body, "description").map(Option::unwrap_or_default),
         parent_region_id: nullable_text(&mut body, "parent_region_id").map(|parent| parent.map(RegionId::from)),
-        extra: body,
+        extra: into_extra(body),
     };
     let region = call.core.catalog.update_region(&allowed, &id, &patch).await?;
     Call::ok(&call.member("regions", "region", wire(region)))
@@ -95,7 +95,7 @@ fn new_region(id: String, mut body: Map<String, Value>) -> Region {
         id: id.into(),
         description: take_text(&mut body, "description").unwrap_or_default(),
         parent_region_id: take_text(&mut body, "parent_region_id").map(RegionId::from),
-        extra: body,
+        extra: into_extra(body),
     }
 }
 

@@ -106,6 +106,14 @@ impl Call {
         }
     }
 
+    /// The domain that the caller's token is scoped to: what it lists is of that domain only.
+    pub(crate) fn scope_domain(&self) -> Option<&DomainId> {
+        match &self.requester.caller()?.scope {
+            archstone_core::authz::Scope::Domain(id) => Some(id),
+            _ => None,
+        }
+    }
+
     /// A link below `/v3`.
     pub(crate) fn link(&self, path: &str) -> String {
         format!("{}/v3/{}", self.base_url, path.trim_matches('/'))

@@ -54,8 +54,8 @@ impl Query {
 
     /// What a list asks for. Only `supported` attributes are filters; others are ignored.
     ///
-    /// `default_limit` is the resource's own `list_limit`; `max_limit` is `[DEFAULT] max_db_limit`. Without any query
-    /// there is no limit here at all (`keystone.server.flask.common.ResourceBase.build_driver_hints`).
+    /// `default_limit` is the resource's own `list_limit`; `max_limit` is `[DEFAULT] max_db_limit`
+    /// (`keystone.server.flask.common.ResourceBase.build_driver_hints`, `keystone.common.manager.response_truncated`).
     ///
     /// # Errors
     /// The text of a `limit` that is no whole number.
@@ -65,9 +65,6 @@ impl Query {
         default_limit: Option<u64>,
         max_limit: u64,
     ) -> Result<ListQuery, String> {
-        if self.pairs.is_empty() {
-            return Ok(ListQuery::default());
-        }
         let mut query = ListQuery::default();
         for (key, value) in &self.pairs {
             query.filters.extend(filter(key, value, supported));
@@ -123,8 +120,8 @@ mod tests {
     }
 
     #[test]
-    fn a_request_without_a_query_has_no_limit() {
-        assert_eq!(list(""), ListQuery::default());
+    fn the_limit_is_the_default_or_what_was_asked_for_up_to_the_greatest() {
+        assert_eq!(list("").limit, Some(7));
         assert_eq!(list("x=1").limit, Some(7));
         assert_eq!(list("limit=1000").limit, Some(100));
     }
