@@ -39,6 +39,7 @@ use application_credential::ApplicationCredentials;
 use assignment::Assignment;
 use auth::Auth;
 use authz::Authorizer;
+use cascade::Cascade;
 use catalog::Catalog;
 use config::Config;
 use error::Result;
@@ -67,6 +68,8 @@ pub struct Core {
     pub token: Token,
     /// Login.
     pub auth: Auth,
+    /// Writes that reach over several subsystems.
+    pub cascade: Cascade,
 }
 
 impl Core {
@@ -99,6 +102,7 @@ impl Core {
             &application_credential,
             token.clone(),
         );
+        let cascade = Cascade::new(foundation.clone(), resource.clone(), identity.clone(), revoke);
         Ok(Core {
             config: Arc::clone(&foundation.config),
             authorizer: Arc::clone(&foundation.authorizer),
@@ -109,6 +113,7 @@ impl Core {
             assignment,
             token,
             auth,
+            cascade,
         })
     }
 

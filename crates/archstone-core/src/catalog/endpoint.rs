@@ -14,7 +14,6 @@ use crate::list::{Filter, ListQuery, Page};
 
 /// What an endpoint's update changes: `None` leaves an attribute as it is.
 #[derive(Clone, Debug, Default)]
-#[expect(clippy::option_option, reason = "an update tells an absent attribute from a null one")]
 pub struct EndpointPatch {
     /// `public`, `internal` or `admin`.
     pub interface: Option<String>,

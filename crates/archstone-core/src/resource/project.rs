@@ -14,7 +14,6 @@ use crate::list::{Filter, ListQuery, Page};
 
 /// What an update changes: `None` leaves an attribute as it is.
 #[derive(Clone, Debug, Default)]
-#[expect(clippy::option_option, reason = "an update tells an absent attribute from a null one")]
 pub struct ProjectPatch {
     /// A new name.
     pub name: Option<String>,
@@ -206,23 +205,20 @@ fn patched(config: &crate::config::Config, original: &Project, patch: &ProjectPa
 
 async fn check_all_above_enabled(tx: &mut Tx<'_>, project: &Project) -> Result<()> {
     let above = sql::ancestry(tx, &project.id).await?;
-    match above.iter().skip(1).any(|above| !above.enabled) {
-        true => Err(Error::forbidden_open(format!(
-            "Cannot enable the project {}: a project above it is disabled.",
-            project.id
-        ))),
-        false => Ok(()),
+    if above.iter().skip(1).all(|above| above.enabled) {
+        return Ok(());
     }
+    Err(Error::forbidden_open(format!("Cannot enable the project {}: a project above it is disabled.", project.id)))
 }
 
 async fn check_all_below_disabled(tx: &mut Tx<'_>, project: &Project) -> Result<()> {
-    match sql::any_enabled_below(tx, &project.id).await? {
-        true => Err(Error::forbidden_open(format!(
-            "Cannot disable the project {}: there are enabled projects in its subtree.",
-            project.id
-        ))),
-        false => Ok(()),
+    if !sql::any_enabled_below(tx, &project.id).await? {
+        return Ok(());
     }
+    Err(Error::forbidden_open(format!(
+        "Cannot disable the project {}: there are enabled projects in its subtree.",
+        project.id
+    )))
 }
 
 /// A project as policy rules see it.

@@ -40,7 +40,7 @@ async fn list(call: Call) -> Result<Reply> {
         storage_query.filters.push(Filter::equals("id", domain_id));
     }
     let (page, remaining) = call.core.resource.list_domains(&allowed, &storage_query).await?;
-    call.ok(&call.collection(Collection {
+    Call::ok(&call.collection(Collection {
         name: "domains",
         path: "domains",
         members: page.items.into_iter().map(wire).collect(),
@@ -56,7 +56,7 @@ async fn show(call: Call) -> Result<Reply> {
     let target = call.core.resource.domain_target(&id).await?;
     let allowed = call.allow(Target::none().and_found("domain", target)).await?;
     let domain = call.core.resource.require_domain(&allowed, &id).await?;
-    call.ok(&call.member("domains", "domain", wire(domain)))
+    Call::ok(&call.member("domains", "domain", wire(domain)))
 }
 
 async fn create(call: Call) -> Result<Reply> {
@@ -102,7 +102,7 @@ async fn update(call: Call) -> Result<Reply> {
         ..ProjectPatch::default()
     };
     let domain = call.core.resource.update_domain(&allowed, &id, &patch).await?;
-    call.ok(&call.member("domains", "domain", wire(domain)))
+    Call::ok(&call.member("domains", "domain", wire(domain)))
 }
 
 async fn delete(call: Call) -> Result<Reply> {

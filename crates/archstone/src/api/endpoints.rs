@@ -32,7 +32,7 @@ async fn list(call: Call) -> Result<Reply> {
     let allowed = call.allow(Target::none().filters(call.query.filter_attributes(FILTERS))).await?;
     let query = call.list_query(FILTERS, call.core.config.catalog.list_limit)?;
     let (page, remaining) = call.core.catalog.list_endpoints(&allowed, &query).await?;
-    call.ok(&call.collection(Collection {
+    Call::ok(&call.collection(Collection {
         name: "endpoints",
         path: "endpoints",
         members: page.items.into_iter().map(wire).collect(),
@@ -46,7 +46,7 @@ async fn show(call: Call) -> Result<Reply> {
     let allowed = call.allow(Target::none()).await?;
     let id = EndpointId::from(call.parameter("endpoint_id"));
     let endpoint = call.core.catalog.require_endpoint(&allowed, &id).await?;
-    call.ok(&call.member("endpoints", "endpoint", wire(endpoint)))
+    Call::ok(&call.member("endpoints", "endpoint", wire(endpoint)))
 }
 
 async fn create(call: Call) -> Result<Reply> {
@@ -84,7 +84,7 @@ async fn update(call: Call) -> Result<Reply> {
         extra: into_extra(body),
     };
     let endpoint = call.core.catalog.update_endpoint(&allowed, &id, &patch).await?;
-    call.ok(&call.member("endpoints", "endpoint", wire(endpoint)))
+    Call::ok(&call.member("endpoints", "endpoint", wire(endpoint)))
 }
 
 async fn delete(call: Call) -> Result<Reply> {

@@ -72,7 +72,7 @@ async fn list(call: Call) -> Result<Reply> {
     }
     let tags = tag_filters(&call);
     let (page, remaining) = call.core.resource.list_projects(&allowed, &storage_query, &tags).await?;
-    call.ok(&call.collection(Collection {
+    Call::ok(&call.collection(Collection {
         name: "projects",
         path: "projects",
         members: page.items.into_iter().map(wire).collect(),
@@ -101,7 +101,7 @@ async fn show(call: Call) -> Result<Reply> {
     let project = call.core.resource.require_project(&allowed, &id).await?;
     let mut member = wire(project.clone());
     add_relatives(&call, &allowed, &project, &mut member).await?;
-    call.ok(&call.member("projects", "project", member))
+    Call::ok(&call.member("projects", "project", member))
 }
 
 /// `?parents_as_list` and its like.
@@ -111,7 +111,7 @@ async fn add_relatives(
     project: &Project,
     member: &mut Map<String, Value>,
 ) -> Result<()> {
-    let flag = |name| call.query.flag(name);
+    let flag = |name: &str| call.query.flag(name);
     for relatives in ["parents", "subtree"] {
         if flag(&format!("{relatives}_as_list")) && flag(&format!("{relatives}_as_ids")) {
             return Err(Error::bad_request(format!(
@@ -208,7 +208,7 @@ async fn update(call: Call) -> Result<Reply> {
     let extra = Value::Object(project.extra.clone());
     let mut member = wire(project);
     member.insert("extra".to_owned(), extra);
-    call.ok(&call.member("projects", "project", member))
+    Call::ok(&call.member("projects", "project", member))
 }
 
 async fn delete(call: Call) -> Result<Reply> {
@@ -220,7 +220,7 @@ async fn delete(call: Call) -> Result<Reply> {
 async fn list_tags(call: Call) -> Result<Reply> {
     let (allowed, id) = allow_on_project(&call).await?;
     let project = call.core.resource.require_project(&allowed, &id).await?;
-    call.ok(&tags_body(&call, &project.tags))
+    Call::ok(&tags_body(&call, &project.tags))
 }
 
 async fn update_tags(call: Call) -> Result<Reply> {
@@ -229,7 +229,7 @@ async fn update_tags(call: Call) -> Result<Reply> {
     let Some(tags) = take_texts(&mut body, "tags") else { return Err(Error::missing("tags", "body")) };
     check_tags(&tags)?;
     let tags = call.core.resource.update_project_tags(&allowed, &id, &tags).await?;
-    call.ok(&tags_body(&call, &tags))
+    Call::ok(&tags_body(&call, &tags))
 }
 
 async fn delete_tags(call: Call) -> Result<Reply> {

@@ -6,7 +6,7 @@ use archstone_core::error::{Error, Result};
 use archstone_core::id::{RegionId, new_hex_id};
 use serde_json::{Map, Value, json};
 
-use super::body::{normalize_names, nullable_text, require_same_id, take_text};
+use super::body::{into_extra, normalize_names, nullable_text, require_same_id, take_text};
 use crate::http::{Access, Call, Collection, Reply, Routes, rel};
 
 pub(super) fn routes(routes: &mut Routes) {

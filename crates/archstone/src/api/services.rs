@@ -32,7 +32,7 @@ async fn list(call: Call) -> Result<Reply> {
     let allowed = call.allow(Target::none().filters(call.query.filter_attributes(FILTERS))).await?;
     let query = call.list_query(FILTERS, call.core.config.catalog.list_limit)?;
     let (page, remaining) = call.core.catalog.list_services(&allowed, &query).await?;
-    call.ok(&call.collection(Collection {
+    Call::ok(&call.collection(Collection {
         name: "services",
         path: "services",
         members: page.items.into_iter().map(wire).collect(),
@@ -45,7 +45,7 @@ async fn list(call: Call) -> Result<Reply> {
 async fn show(call: Call) -> Result<Reply> {
     let allowed = call.allow(Target::none()).await?;
     let service = call.core.catalog.require_service(&allowed, &ServiceId::from(call.parameter("service_id"))).await?;
-    call.ok(&call.member("services", "service", wire(service)))
+    Call::ok(&call.member("services", "service", wire(service)))
 }
 
 async fn create(call: Call) -> Result<Reply> {
@@ -71,7 +71,7 @@ async fn update(call: Call) -> Result<Reply> {
         extra: into_extra(body),
     };
     let service = call.core.catalog.update_service(&allowed, &id, &patch).await?;
-    call.ok(&call.member("services", "service", wire(service)))
+    Call::ok(&call.member("services", "service", wire(service)))
 }
 
 async fn delete(call: Call) -> Result<Reply> {
