@@ -200,6 +200,7 @@ async fn empty(db: &Db) -> Result<(), DbError> {
     db.pool().acquire().await?.run(&sql).await
 }
 
+#[expect(clippy::disallowed_methods, reason = "tests are told of servers by their environment")]
 fn server(dialect: Dialect) -> Option<Result<SqlUrl, DbError>> {
     let name = match dialect {
         Dialect::Sqlite => return None,

@@ -9,6 +9,7 @@ use super::ConfigArgs;
 use super::startup::{self, Refusal};
 
 /// What `bootstrap` takes. An environment variable goes before its option, as in the reference.
+#[expect(clippy::doc_markdown, reason = "the texts are shown as help, where a backtick is noise")]
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Name of the administrator [env: OS_BOOTSTRAP_USERNAME]

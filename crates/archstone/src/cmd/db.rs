@@ -20,6 +20,7 @@ pub(crate) enum Command {
 
 /// What `db_sync` takes. All of the schema is made in one step, so `--expand` does it, `--migrate` has nothing to do
 /// and `--contract` only makes sure that it is there.
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the reference's command line")]
 #[derive(clap::Args)]
 pub(crate) struct SyncArgs {
     /// Not supported, as in Keystone: the schema is always the newest
@@ -119,7 +120,7 @@ fn needed(status: &Status) -> u8 {
 
 fn on_database(
     config: &ConfigArgs,
-    run: impl AsyncFn(&archstone_db::Db) -> Result<ExitCode, Refusal>,
+    run: impl AsyncFnOnce(&archstone_db::Db) -> Result<ExitCode, Refusal>,
 ) -> Result<ExitCode, Refusal> {
     let config = startup::load_config(config)?;
     startup::runtime(Some(1))?.block_on(async {

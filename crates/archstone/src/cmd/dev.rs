@@ -17,6 +17,7 @@ use super::serve::{DEFAULT_LISTEN, bind_all, limits, serve_core};
 use super::startup::{self, Refusal};
 
 /// What `archstone dev` takes.
+#[expect(clippy::doc_markdown, reason = "the texts are shown as help, where a backtick is noise")]
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Address to listen on, for example 127.0.0.1:5000 or [::1]:5000; may be given several times.

@@ -30,6 +30,7 @@ struct Cli {
 }
 
 /// Where the configuration is.
+#[expect(clippy::doc_markdown, reason = "the texts are shown as help, where a backtick is noise")]
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct ConfigArgs {
     /// A keystone.conf; may be given several times, the later wins. Default: keystone.conf in ~/.keystone, ~,

@@ -18,6 +18,7 @@ use crate::http::{self, App, Limits};
 pub(crate) const DEFAULT_LISTEN: &str = "127.0.0.1:5000";
 
 /// What `archstone serve` takes.
+#[expect(clippy::doc_markdown, reason = "the texts are shown as help, where a backtick is noise")]
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Address to listen on, for example 127.0.0.1:5000 or [::1]:5000; may be given several times. Goes before

@@ -86,7 +86,7 @@ pub(crate) fn log(error: &Error, method: &http::Method, path: &str) {
         ErrorKind::Internal => tracing::error!(%method, path, detail, "request failed"),
         ErrorKind::Unavailable { .. } => tracing::error!(%method, path, detail, "request refused for now"),
         ErrorKind::Unauthorized | ErrorKind::AuthMethod => {
-            tracing::warn!(%method, path, detail, "authorization failed")
+            tracing::warn!(%method, path, detail, "authorization failed");
         }
         _ => tracing::debug!(%method, path, detail, "request refused"),
     }

@@ -48,7 +48,7 @@ pub(crate) async fn serve(listeners: Vec<TcpListener>, app: Arc<App>, limits: Li
         .collect();
     stop.await;
     // The receivers live in the tasks; one that has ended needs no word.
-    drop(stopping.send(true));
+    stopping.send(true).ok();
     for task in tasks {
         if let Err(error) = task.await {
             tracing::error!(%error, "a listener ended badly");
