@@ -92,7 +92,7 @@ proptest! {
     #[test]
     fn canonical_text_parses_to_the_same_rule(text in rule()) {
         // A check that begins and ends with a quote is one only beside a parenthesis, and a quoted word without.
-        prop_assume!(!text.contains(['\'', '"']));
+        let text = text.replace(['\'', '"'], "q");
         let expr = parse_text(&text).expr;
         let again = parse_text(&expr.to_string()).expr;
         prop_assert_eq!(again.to_string(), expr.to_string());
