@@ -151,12 +151,8 @@ sections! {
         list_limit: Option<usize>,
         /// Most rows that `?limit=` may ask for.
         max_db_limit: usize,
-        /// Longest id or name in a URL, in characters.
-        max_param_size: usize,
         /// Deepest project below its domain.
         max_project_tree_depth: usize,
-        /// Longest token accepted, in characters.
-        max_token_size: usize,
         /// Body of notifications.
         notification_format: NotificationFormat,
         /// Event types that are not sent.

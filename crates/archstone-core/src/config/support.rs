@@ -95,6 +95,8 @@ const ROWS: &[(&str, &str, Support)] = &[
     ("DEFAULT", "rate_limit_burst", NotBuilt("limiting the rate of log lines")),
     ("DEFAULT", "rate_limit_except_level", NotBuilt("limiting the rate of log lines")),
     ("DEFAULT", "rate_limit_interval", NotBuilt("limiting the rate of log lines")),
+    ("DEFAULT", "max_param_size", NoEffect("the reference does not use it either")),
+    ("DEFAULT", "max_token_size", NoEffect("the reference only logs that a new token is longer")),
     ("DEFAULT", "*", Works),
 
     ("api", "response_validation", NoEffect("replies are made from types, so there is nothing to validate")),

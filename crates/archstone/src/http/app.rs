@@ -105,7 +105,7 @@ impl App {
         initiator: Initiator,
     ) -> Result<Reply> {
         let raw_path = parts.uri.path();
-        let base_url = base_url(self.core.config.default.public_endpoint.as_deref(), parts);
+        let base_url = base_url(&self.core.config, parts);
         let body = parse_body(parts, &body)?;
         if raw_path.contains("//") {
             let mut merged = String::with_capacity(raw_path.len());
@@ -156,7 +156,7 @@ impl App {
 
     fn error_reply(&self, error: &Error, parts: &Parts, middleware: bool) -> Reply {
         error::log(error, &parts.method, parts.uri.path());
-        let base_url = base_url(self.core.config.default.public_endpoint.as_deref(), parts);
+        let base_url = base_url(&self.core.config, parts);
         let insecure_debug = self.core.config.default.insecure_debug;
         error::reply(error, &ErrorContext { base_url: &base_url, insecure_debug, middleware })
     }

@@ -1,36 +1,82 @@
 //! The URL that links are made of (`keystone.server.flask.common.base_url`).
 
-use http::header::HOST;
+use archstone_core::config::Config;
+use http::HeaderMap;
+use http::header::{FORWARDED, HOST};
 use http::request::Parts;
 
 /// `http://host:port` as the client sees this service, without a trailing slash and without a version:
-/// `[DEFAULT] public_endpoint` if it is set, else out of the request. Behind a proxy the scheme is
-/// `X-Forwarded-Proto`'s last value; the reference trusts one proxy, always.
-pub(crate) fn base_url(public_endpoint: Option<&str>, request: &Parts) -> String {
-    if let Some(url) = public_endpoint {
+/// `[DEFAULT] public_endpoint` if it is set, else out of the request. The scheme is `X-Forwarded-Proto`'s last value;
+/// the reference trusts one proxy, always. With `[oslo_middleware] enable_proxy_headers_parsing` it believes the
+/// first proxy in everything.
+pub(crate) fn base_url(config: &Config, request: &Parts) -> String {
+    if let Some(url) = &config.default.public_endpoint {
         return url.trim_end_matches('/').to_owned();
     }
-    let forwarded = request.headers.get("x-forwarded-proto").and_then(|value| value.to_str().ok());
-    let scheme = match forwarded.and_then(|value| value.rsplit(',').next()).map(str::trim) {
-        Some("https") => "https",
+    let mut seen = Seen {
+        scheme: header(&request.headers, "x-forwarded-proto").and_then(|value| value.rsplit(',').next()),
+        host: request.headers.get(HOST).and_then(|value| value.to_str().ok()),
+        prefix: "",
+    };
+    if config.oslo_middleware.enable_proxy_headers_parsing {
+        seen.believe(&request.headers);
+    }
+    let scheme = match seen.scheme.map(str::trim) {
+        Some(scheme) if scheme.eq_ignore_ascii_case("https") => "https",
         _ => "http",
     };
-    let host = request
-        .headers
-        .get(HOST)
-        .and_then(|value| value.to_str().ok())
-        .or_else(|| request.uri.authority().map(http::uri::Authority::as_str))
-        .unwrap_or("localhost");
+    let host = seen.host.or_else(|| request.uri.authority().map(http::uri::Authority::as_str)).unwrap_or("localhost");
     let host = match scheme {
         "https" => host.strip_suffix(":443").unwrap_or(host),
         _ => host.strip_suffix(":80").unwrap_or(host),
     };
-    format!("{scheme}://{host}")
+    let prefix = seen.prefix.trim_end_matches('/');
+    let prefix = prefix.strip_suffix("/v3").or_else(|| prefix.strip_suffix("/v2.0")).unwrap_or(prefix);
+    format!("{scheme}://{host}{}", prefix.trim_end_matches('/'))
+}
+
+/// What the client is said to have asked for.
+struct Seen<'a> {
+    scheme: Option<&'a str>,
+    host: Option<&'a str>,
+    prefix: &'a str,
+}
+
+impl<'a> Seen<'a> {
+    /// `Forwarded` of RFC 7239, or where it is missing the headers that came before it; of several proxies the first.
+    fn believe(&mut self, headers: &'a HeaderMap) {
+        if let Some(forwarded) = headers.get(FORWARDED).and_then(|value| value.to_str().ok()) {
+            for pair in forwarded.split(',').next().unwrap_or_default().split(';') {
+                let Some((name, value)) = pair.split_once('=') else { continue };
+                let value = Some(value.trim().trim_matches('"')).filter(|value| !value.is_empty());
+                match name.trim().to_ascii_lowercase().as_str() {
+                    "proto" => self.scheme = value.or(self.scheme),
+                    "host" => self.host = value.or(self.host),
+                    _ => {}
+                }
+            }
+        } else {
+            let first = |name| header(headers, name).and_then(|value| value.split(',').next()).map(str::trim);
+            self.scheme = first("x-forwarded-proto").or(self.scheme);
+            self.host = first("x-forwarded-host").or(self.host);
+        }
+        self.prefix = header(headers, "x-forwarded-prefix").unwrap_or(self.prefix);
+    }
+}
+
+fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok()).filter(|value| !value.is_empty())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn url(config: &str, headers: &[(&str, &str)]) -> String {
+        base_url(&Config::from_text(config).unwrap(), &parts(headers))
+    }
+
+    const BELIEVE: &str = "[oslo_middleware]\nenable_proxy_headers_parsing = true";
 
     fn parts(headers: &[(&str, &str)]) -> Parts {
         let mut request = http::Request::builder().uri("/v3");
@@ -42,14 +88,29 @@ mod tests {
 
     #[test]
     fn the_standard_port_is_left_out() {
-        assert_eq!(base_url(None, &parts(&[("host", "myhost:80")])), "http://myhost");
+        assert_eq!(url("", &[("host", "myhost:80")]), "http://myhost");
         let tls = [("host", "myhost:443"), ("x-forwarded-proto", "https")];
-        assert_eq!(base_url(None, &parts(&tls)), "https://myhost");
+        assert_eq!(url("", &tls), "https://myhost");
     }
 
     #[test]
     fn a_configured_endpoint_is_taken_as_it_is() {
-        let url = base_url(Some("https://id.example.com/identity/"), &parts(&[("host", "x")]));
+        let url = url("[DEFAULT]\npublic_endpoint = https://id.example.com/identity/", &[("host", "x")]);
         assert_eq!(url, "https://id.example.com/identity");
+    }
+
+    #[test]
+    fn proxy_headers_are_believed_only_on_demand() {
+        let old = [
+            ("host", "inside:5000"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-host", "id.example.com"),
+            ("x-forwarded-prefix", "/identity/v3"),
+        ];
+        assert_eq!(url("", &old), "https://inside:5000");
+        assert_eq!(url(BELIEVE, &old), "https://id.example.com/identity");
+        let new = [("host", "inside"), ("forwarded", "for=1.2.3.4;proto=https;host=\"a.example\", host=b.example")];
+        assert_eq!(url("", &new), "http://inside");
+        assert_eq!(url(BELIEVE, &new), "https://a.example");
     }
 }
