@@ -49,7 +49,6 @@ FEATURES = {
     "endpoint filter": Feature(LATER, path="/OS-EP-FILTER/"),
     "endpoint policies": Feature(LATER, path="/OS-ENDPOINT-POLICY|/v3/policies"),
     "domain configuration": Feature(LATER, path="/domains/[^/]+/config"),
-    "project tags": Feature(LATER, path=r"/projects/[^/]+/tags"),
     "role inference API": Feature(LATER, path="/implies|/role_inferences"),
 }
 

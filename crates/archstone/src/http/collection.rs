@@ -69,18 +69,26 @@ impl Call {
         if !truncated || (list.query.limit.is_none() && list.query.marker.is_none()) {
             return Value::Null;
         }
+        // What was asked stays in its place; what is new comes last, the marker first.
         let mut pairs: Vec<(&str, String)> = Vec::new();
         for (name, value) in self.query.pairs() {
-            if name != "marker" && name != "limit" && !pairs.iter().any(|(seen, _)| seen == name) {
+            if !pairs.iter().any(|(seen, _)| seen == name) {
                 pairs.push((name, value.clone()));
             }
         }
+        set(&mut pairs, "marker", last.to_owned());
         if let Some(limit) = list.query.limit {
-            pairs.push(("limit", limit.to_string()));
+            set(&mut pairs, "limit", limit.to_string());
         }
-        pairs.push(("marker", last.to_owned()));
         let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
         Value::from(format!("{}/{}?{query}", self.base_url, self.path.trim_matches('/')))
+    }
+}
+
+fn set<'a>(pairs: &mut Vec<(&'a str, String)>, name: &'a str, value: String) {
+    match pairs.iter_mut().find(|(known, _)| *known == name) {
+        Some((_, old)) => *old = value,
+        None => pairs.push((name, value)),
     }
 }
 

@@ -54,6 +54,8 @@ impl Schemas {
             jsonschema::options()
                 .with_draft(Draft::Draft202012)
                 .should_validate_formats(true)
+                // The reference takes a UUID with or without its dashes.
+                .with_format("uuid", |text: &str| uuid::Uuid::try_parse(text).is_ok())
                 .with_format("date-time", |text: &str| archstone_core::time::Timestamp::parse(text).is_some())
                 .build(source)
                 .map_err(|error| error.to_string())
