@@ -19,8 +19,9 @@ pub enum ErrorKind {
     BadRequest,
     /// The caller is nobody we know (401).
     Unauthorized,
-    /// As [`ErrorKind::Unauthorized`] out of an authentication method: the answer carries an `identity` object (401).
-    AuthMethod,
+    /// As [`ErrorKind::Unauthorized`] because of the methods of a login: the answer carries an `identity` object, with
+    /// the methods that this cloud knows if that helps (401).
+    AuthMethod(Vec<String>),
     /// More methods are needed: the answer carries a receipt (401).
     AdditionalMethods(Receipt),
     /// The caller may not; the reason is for the operator (403).
@@ -90,9 +91,11 @@ impl Error {
         Error::new(ErrorKind::Unauthorized, "The request you have made requires authentication.").because(detail)
     }
 
-    /// 401 out of an authentication method; `detail` is for the operator only.
-    pub fn auth_method(detail: impl Into<String>) -> Error {
-        Error::new(ErrorKind::AuthMethod, "The request you have made requires authentication.").because(detail)
+    /// 401 because of the methods of a login, with those that this cloud knows, or none if they don't matter; `detail`
+    /// is for the operator only.
+    pub fn auth_method(known: &[String], detail: impl Into<String>) -> Error {
+        let kind = ErrorKind::AuthMethod(known.to_vec());
+        Error::new(kind, "The request you have made requires authentication.").because(detail)
     }
 
     /// 403: not allowed; `detail` is for the operator only.

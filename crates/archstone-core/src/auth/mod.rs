@@ -136,7 +136,7 @@ impl Auth {
     pub async fn authenticate(&self, auth: &Map<String, Value>, initiator: &Initiator) -> Result<IssuedToken> {
         let request = AuthRequest::parse(auth)?;
         if let Some(unknown) = request.methods.iter().find(|(name, _)| !self.methods.contains_key(name.as_str())) {
-            return Err(Error::auth_method(format!("the authentication method {} is not supported", unknown.0)));
+            return Err(self.not_supported(&unknown.0));
         }
         let proofs = self.prove(&request, initiator).await?;
         let login = Login::reconcile(&request, proofs)?;
@@ -153,6 +153,15 @@ impl Auth {
                 application_credential,
             })
             .await
+    }
+
+    fn not_supported(&self, method: &str) -> Error {
+        let configured = &self.foundation.config.auth.methods;
+        if configured.iter().any(|name| name == method) {
+            // It needs what only a web server can say (external), or is not built; start-up names those.
+            return Error::unauthorized(format!("nothing is known to the authentication method {method}"));
+        }
+        Error::auth_method(configured, format!("the authentication method {method} is not supported"))
     }
 
     async fn prove(&self, request: &AuthRequest, initiator: &Initiator) -> Result<Vec<(String, Proof)>> {

@@ -85,7 +85,7 @@ impl AuthRequest {
         }
         if methods.iter().any(|(name, _)| name == "application_credential") {
             if auth.contains_key("scope") {
-                return Err(Error::auth_method("an application credential cannot choose its scope"));
+                return Err(Error::auth_method(&[], "an application credential cannot choose its scope"));
             }
             return Ok(AuthRequest { methods, scope: RequestedScope::Default });
         }
@@ -184,6 +184,6 @@ mod tests {
             "identity": {"methods": ["application_credential"], "application_credential": {"id": "x"}},
             "scope": {"project": {"id": "p"}},
         });
-        assert_eq!(parse(&auth).unwrap_err().kind, crate::error::ErrorKind::AuthMethod);
+        assert_eq!(parse(&auth).unwrap_err().kind, crate::error::ErrorKind::AuthMethod(Vec::new()));
     }
 }

@@ -60,7 +60,7 @@ impl TokenProvider {
         .map_err(keys)
     }
 
-    /// The text of a token, and when it counts as issued: a Fernet token knows whole seconds only.
+    /// The text of a token, and when it counts as issued: tokens know whole seconds only.
     pub(super) fn seal(&self, payload: &Payload, now: Timestamp) -> Result<(String, Timestamp)> {
         let seconds = u64::try_from(now.seconds()).map_err(|_| Error::internal("the clock stands before 1970"))?;
         let sealing = |error: keystone_token::Error| Error::internal(format!("sealing a token: {error}"));
@@ -73,7 +73,7 @@ impl TokenProvider {
             Form::Jws { keys: repository, .. } => {
                 let key = repository.signing().map_err(keys)?;
                 let text = jws::sign(&key, payload, seconds, &self.random).map_err(sealing)?;
-                Ok((text, now))
+                Ok((text, now.truncated()))
             }
         }
     }

@@ -14,7 +14,9 @@ pub(crate) const RECEIPT: HeaderName = HeaderName::from_static("openstack-auth-r
 fn status(kind: &ErrorKind) -> StatusCode {
     match kind {
         ErrorKind::BadRequest => StatusCode::BAD_REQUEST,
-        ErrorKind::Unauthorized | ErrorKind::AuthMethod | ErrorKind::AdditionalMethods(_) => StatusCode::UNAUTHORIZED,
+        ErrorKind::Unauthorized | ErrorKind::AuthMethod(_) | ErrorKind::AdditionalMethods(_) => {
+            StatusCode::UNAUTHORIZED
+        }
         ErrorKind::Forbidden | ErrorKind::ForbiddenOpen => StatusCode::FORBIDDEN,
         ErrorKind::NotFound | ErrorKind::TokenNotFound => StatusCode::NOT_FOUND,
         ErrorKind::Conflict => StatusCode::CONFLICT,
@@ -44,7 +46,7 @@ pub(crate) fn reply(error: &Error, context: &ErrorContext<'_>) -> Reply {
     }
     let hides_detail = matches!(
         error.kind,
-        ErrorKind::Unauthorized | ErrorKind::AuthMethod | ErrorKind::Forbidden | ErrorKind::Internal
+        ErrorKind::Unauthorized | ErrorKind::AuthMethod(_) | ErrorKind::Forbidden | ErrorKind::Internal
     );
     let message = if context.insecure_debug && hides_detail {
         format!("{} (Disable insecure_debug mode to suppress these details.)", error.detail_text())
@@ -62,12 +64,12 @@ pub(crate) fn reply(error: &Error, context: &ErrorContext<'_>) -> Reply {
         // The reference answers this one from a middleware of its own shape.
         body = json!({"message": message, "code": "413 Request Entity Too Large", "title": "Request Entity Too Large"});
     }
-    if error.kind == ErrorKind::AuthMethod {
-        body["error"]["identity"] = json!({});
+    if let ErrorKind::AuthMethod(known) = &error.kind {
+        body["error"]["identity"] = if known.is_empty() { json!({}) } else { json!({ "methods": known }) };
     }
     let mut reply = Reply::json(status, &body);
     match error.kind {
-        ErrorKind::Unauthorized | ErrorKind::AuthMethod => {
+        ErrorKind::Unauthorized | ErrorKind::AuthMethod(_) => {
             let version = if context.middleware { "" } else { "/v3" };
             reply = reply.header(WWW_AUTHENTICATE, &format!("Keystone uri=\"{}{version}\"", context.base_url));
         }
@@ -85,7 +87,7 @@ pub(crate) fn log(error: &Error, method: &http::Method, path: &str) {
     match error.kind {
         ErrorKind::Internal => tracing::error!(%method, path, detail, "request failed"),
         ErrorKind::Unavailable { .. } => tracing::error!(%method, path, detail, "request refused for now"),
-        ErrorKind::Unauthorized | ErrorKind::AuthMethod => {
+        ErrorKind::Unauthorized | ErrorKind::AuthMethod(_) => {
             tracing::warn!(%method, path, detail, "authorization failed");
         }
         _ => tracing::debug!(%method, path, detail, "request refused"),
