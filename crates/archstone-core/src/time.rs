@@ -58,6 +58,11 @@ impl Timestamp {
         self.0.format("%Y-%m-%dT%H:%M:%S.%6fZ").to_string()
     }
 
+    /// `2026-11-22T05:34:18.000000`, the form of the few times that the API shows without their zone.
+    pub fn iso_without_zone(self) -> String {
+        self.0.format("%Y-%m-%dT%H:%M:%S.%6f").to_string()
+    }
+
     /// The same moment without its fraction of a second.
     pub fn truncated(self) -> Timestamp {
         Timestamp(self.0.trunc_subsecs(0))

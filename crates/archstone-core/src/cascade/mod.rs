@@ -6,10 +6,12 @@
 
 mod actors;
 mod domain;
+mod group;
 mod project;
 mod sql;
 #[cfg(test)]
 mod tests;
+mod user;
 
 use crate::authz::Allowed;
 use crate::events::Event;

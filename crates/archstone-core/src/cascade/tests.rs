@@ -1,4 +1,4 @@
-//! What goes with a project or a domain, through the door.
+//! What goes with a project, a domain, a user or a group, and whose tokens end, through the door.
 
 use archstone_db::tables::{
     AccessRule, ApplicationCredential, ApplicationCredentialRole, Assignment, Credential, IdentityProvider, Limit,
@@ -13,7 +13,7 @@ use super::Cascade;
 use crate::authz::Allowed;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{DomainId, GroupId, ProjectId, UserId};
-use crate::identity::{Group, Identity, NewUser};
+use crate::identity::{Group, Identity, NewUser, UserPatch};
 use crate::resource::{Project, ProjectPatch, Resource};
 use crate::revoke::Revoke;
 use crate::testing::foundation;
@@ -399,6 +399,95 @@ async fn the_deleted_are_told_of_after_the_deletion() {
             ("identity.domain.deleted", &*domain),
         ];
         assert_eq!(told, expected.map(|(kind, id)| (kind.to_owned(), id.to_owned())));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_user_takes_what_belongs_to_it_and_its_tokens_end() {
+    on_each_database(async |db| {
+        let doors = Doors::new(db);
+        let domain = doors.domain("d").await;
+        let project = doors.project("p", &domain, None).await;
+        let (gone, stays) = (doors.user("gone", &domain, None).await, doors.user("stays", &domain, None).await);
+        let mut rows = vec![role()];
+        for (id, user) in [(1, &gone), (2, &stays)] {
+            rows.push(assignment("UserProject", user, &project));
+            rows.push(credential(&format!("c{id}"), user, &project));
+            rows.extend(application_credential(&format!("a{id}"), id, user, &project));
+        }
+        doors.insert(rows).await;
+        doors.cascade.delete_user(&allowed(), &gone).await.unwrap();
+        assert_eq!(kind(doors.cascade.delete_user(&allowed(), &gone).await), ErrorKind::NotFound);
+        for (user, left) in [(&gone, 0), (&stays, 1)] {
+            assert_eq!(doors.count(Assignment::Table, Assignment::ActorId, user).await, left);
+            assert_eq!(doors.count(Credential::Table, Credential::UserId, user).await, left);
+            assert_eq!(doors.count(ApplicationCredential::Table, ApplicationCredential::UserId, user).await, left);
+            assert_eq!(doors.count(RevocationEvent::Table, RevocationEvent::UserId, user).await, 1 - left);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn being_disabled_and_a_new_password_end_tokens_and_a_new_name_does_not() {
+    on_each_database(async |db| {
+        let doors = Doors::new(db);
+        let domain = doors.domain("d").await;
+        let password = || Some(Some("pw".into()));
+        for (name, patch, ends) in [
+            ("renamed", UserPatch { name: Some("other".into()), ..UserPatch::default() }, 0),
+            ("disabled", UserPatch { enabled: Some(false), ..UserPatch::default() }, 1),
+            ("reset", UserPatch { password: password(), ..UserPatch::default() }, 1),
+        ] {
+            let id = doors.user(name, &domain, None).await;
+            doors.cascade.update_user(&allowed(), &id, patch).await.unwrap();
+            assert_eq!(doors.count(RevocationEvent::Table, RevocationEvent::UserId, &id).await, ends, "{name}");
+        }
+        let new = NewUser { password: password(), ..NewUser::named(domain, "self") };
+        let id = doors.identity.create_user(&allowed(), new).await.unwrap().id;
+        let change = async |old: &str| doors.cascade.change_own_password(&allowed(), &id, old.into(), "2".into()).await;
+        assert_eq!(kind(change("wrong").await), ErrorKind::Unauthorized);
+        assert_eq!(doors.count(RevocationEvent::Table, RevocationEvent::UserId, &id).await, 0);
+        change("pw").await.unwrap();
+        assert_eq!(doors.count(RevocationEvent::Table, RevocationEvent::UserId, &id).await, 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn leaving_a_group_ends_tokens() {
+    on_each_database(async |db| {
+        let doors = Doors::new(db);
+        let domain = doors.domain("d").await;
+        let (user, group) = (doors.user("u", &domain, None).await, doors.group("g", &domain).await);
+        let leave = async || doors.cascade.remove_user_from_group(&allowed(), &user, &group).await;
+        assert_eq!(kind(leave().await), ErrorKind::NotFound);
+        assert_eq!(doors.count(RevocationEvent::Table, RevocationEvent::UserId, &user).await, 0);
+        doors.identity.add_user_to_group(&allowed(), &user, &group).await.unwrap();
+        leave().await.unwrap();
+        assert_eq!(doors.count(RevocationEvent::Table, RevocationEvent::UserId, &user).await, 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_end_of_a_group_ends_tokens_only_if_it_had_roles() {
+    on_each_database(async |db| {
+        let doors = Doors::new(db);
+        let domain = doors.domain("d").await;
+        doors.insert(vec![role()]).await;
+        for (name, ends) in [("without", 0), ("with", 1)] {
+            let (user, group) = (doors.user(name, &domain, None).await, doors.group(name, &domain).await);
+            doors.identity.add_user_to_group(&allowed(), &user, &group).await.unwrap();
+            if ends == 1 {
+                doors.insert(vec![assignment("GroupDomain", &group, &domain)]).await;
+            }
+            doors.cascade.delete_group(&allowed(), &group).await.unwrap();
+            assert_eq!(kind(doors.cascade.delete_group(&allowed(), &group).await), ErrorKind::NotFound);
+            assert_eq!(doors.count(RevocationEvent::Table, RevocationEvent::UserId, &user).await, ends, "{name}");
+            assert_eq!(doors.count(Assignment::Table, Assignment::ActorId, &group).await, 0);
+        }
     })
     .await;
 }

@@ -75,7 +75,9 @@ impl Compliance {
     pub(super) fn check_strength(&self, password: Option<&Password>) -> Result<()> {
         let Some(strength) = &self.strength else { return Ok(()) };
         let Some(password) = password else {
-            return Err(Error::bad_request("The password must be a text, since there is a rule for its strength."));
+            return Err(Error::bad_request(
+                "The password must be of the type string, since there is a rule for its strength.",
+            ));
         };
         let Some(pattern) = &strength.pattern else {
             return Err(Error::bad_request(

@@ -204,11 +204,6 @@ impl Identity {
     pub(crate) async fn list_group_ids_of_domain(&self, db: impl Query, domain: &DomainId) -> Result<Vec<GroupId>> {
         sql::list_group_ids_of_domain(db, domain).await
     }
-
-    /// The group of this name in a domain.
-    pub(crate) async fn get_group_by_name(&self, name: &str, domain_id: &DomainId) -> Result<Option<Group>> {
-        sql::get_group_by_name(&self.foundation.db, name, domain_id).await
-    }
 }
 
 /// The event of a membership that came or went: of the group, with the user as who it is about.

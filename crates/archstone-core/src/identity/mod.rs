@@ -35,11 +35,9 @@ use password::{HashAlgorithm, HashOptions, HashPool, Hasher, PasswordError};
 
 pub use group::GroupPatch;
 pub(crate) use group::membership_event;
-pub(crate) use login::PreparedPasswordChange;
 pub use options::{UserOption, UserOptionChanges, UserOptions};
 pub use password::Password;
 pub use user::{NewUser, UserPatch};
-pub(crate) use user::{PreparedUserUpdate, UpdatedUser};
 
 /// How many passwords may wait to be hashed before further ones are refused (503).
 const HASH_QUEUE: usize = 1024;
@@ -162,11 +160,6 @@ impl Identity {
     /// Takes as long as [`verify_secret`](Self::verify_secret), where there is nothing to compare with.
     pub(crate) async fn verify_nothing(&self, secret: Password) -> Result<()> {
         Ok(self.pool.dummy_verify(secret).await?)
-    }
-
-    /// Hashes a secret as passwords are: 403 for one that is too long while that is refused.
-    pub(crate) async fn hash_secret(&self, secret: Password) -> Result<String> {
-        Ok(self.pool.hash(secret).await?)
     }
 
     /// The partial hash of a wrong password, for the event of a failed login, where `[security_compliance]

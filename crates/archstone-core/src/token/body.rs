@@ -28,7 +28,7 @@ pub(super) fn render(
             "id": &*subject.user.id,
             "name": subject.user.name,
             "domain": domain_view(&subject.user_domain),
-            "password_expires_at": subject.user.password_expires_at.map(Timestamp::iso),
+            "password_expires_at": subject.user.password_expires_at.map(Timestamp::iso_without_zone),
         }),
     );
     body.insert("audit_ids".into(), json!(audit_ids));

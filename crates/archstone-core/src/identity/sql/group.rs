@@ -65,18 +65,6 @@ pub(in crate::identity) async fn get_groups(mut db: impl Query, ids: &[GroupId])
     Ok(groups)
 }
 
-pub(in crate::identity) async fn get_group_by_name(
-    db: impl Query,
-    name: &str,
-    domain: &DomainId,
-) -> Result<Option<Group>> {
-    let mut select = select_groups();
-    select
-        .and_where(Expr::col((GroupTable::Table, GroupTable::Name)).eq(name))
-        .and_where(Expr::col((GroupTable::Table, GroupTable::DomainId)).eq(&**domain));
-    Ok(db.fetch_optional(&select).await?.as_ref().map(group_from).transpose()?)
-}
-
 pub(in crate::identity) async fn list_groups(
     db: impl Query,
     query: &ListQuery,
