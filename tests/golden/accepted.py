@@ -6,4 +6,5 @@ docs/compatibility.md lists them. A step named here is replayed, and must still 
 ACCEPTED: dict[tuple[str, int], str] = {
     ("catalog", 40): "the reference repeats the whole body in the message, with the ids in it; ours names what is missing",
     ("middleware", 27): "NaN is not JSON: 400, where Python reads and writes it and other clients break",
+    ("users", 67): "a negative limit is no limit, where Python cuts that many entries off the end",
 }

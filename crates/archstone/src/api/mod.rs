@@ -5,9 +5,11 @@ pub(crate) mod body;
 mod discovery;
 mod domains;
 mod endpoints;
+mod groups;
 mod projects;
 mod regions;
 mod services;
+mod users;
 
 use crate::http::Routes;
 
@@ -18,8 +20,10 @@ pub(crate) fn routes() -> Routes {
     auth::routes(&mut routes);
     domains::routes(&mut routes);
     endpoints::routes(&mut routes);
+    groups::routes(&mut routes);
     projects::routes(&mut routes);
     regions::routes(&mut routes);
     services::routes(&mut routes);
+    users::routes(&mut routes);
     routes
 }
