@@ -27,3 +27,6 @@ pub(crate) fn routes() -> Routes {
     users::routes(&mut routes);
     routes
 }
+
+#[cfg(test)]
+mod tests;
