@@ -1,5 +1,7 @@
 //! Regions, services, endpoints and the catalog made of them.
 //!
+//! What catalogs are made of is kept in memory, prepared, until one of them is touched.
+//!
 //! **Invariant:** every write touches [`Ref::Catalog`]: a catalog in memory depends on all of them at once.
 
 mod endpoint;
@@ -87,11 +89,12 @@ pub struct Endpoint {
 #[derive(Clone)]
 pub struct Catalog {
     foundation: Foundation,
+    prepared: rendered::Prepared,
 }
 
 impl Catalog {
     /// A door onto this foundation.
     pub fn new(foundation: Foundation) -> Catalog {
-        Catalog { foundation }
+        Catalog { foundation, prepared: rendered::Prepared::default() }
     }
 }

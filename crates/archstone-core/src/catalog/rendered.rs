@@ -1,15 +1,17 @@
 //! The catalog of a token (`keystone.catalog.backends.sql.Catalog.get_v3_catalog`).
 //!
-//! The tables are loaded as a whole, in a constant number of queries, and prepared; filling them in for a user and a
-//! project is pure.
+//! The tables are loaded as a whole, in a constant number of queries, prepared, and kept for as long as nothing of them
+//! is touched; filling them in for a user and a project is pure.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use serde_json::{Map, Value};
 
 use super::url_template::UrlTemplate;
 use super::{Catalog, Endpoint, Service, sql};
 use crate::error::Result;
+use crate::freshness::{Moment, Ref};
 use crate::id::{EndpointId, ProjectId, RegionId, ServiceId, UserId};
 
 pub use super::url_template::Substitutions;
@@ -70,6 +72,10 @@ pub struct ProjectFilter {
     pub(super) groups: Vec<Map<String, Value>>,
 }
 
+/// The tables as they were last loaded, and when the clock was read before.
+#[derive(Clone, Default)]
+pub(super) struct Prepared(Arc<RwLock<Option<(Moment, Arc<CatalogTables>)>>>);
+
 impl Catalog {
     /// The catalog of a user in a project, or in no project.
     pub(crate) async fn for_scope(
@@ -77,7 +83,7 @@ impl Catalog {
         user_id: &UserId,
         project_id: Option<&ProjectId>,
     ) -> Result<Vec<CatalogService>> {
-        let tables = self.load_all().await?;
+        let tables = self.tables().await?;
         let filter = self.load_filter(&tables, project_id).await?;
         let values = Substitutions {
             project_id: project_id.map(|id| &**id),
@@ -87,7 +93,21 @@ impl Catalog {
         Ok(render(&tables, &filter, &values))
     }
 
-    /// Everything that catalogs are made of. Depends on [`Ref::Catalog`](crate::freshness::Ref::Catalog) alone.
+    /// Everything that catalogs are made of, as of now.
+    async fn tables(&self) -> Result<Arc<CatalogTables>> {
+        let now = self.foundation.freshness.observe().await?;
+        let kept = self.prepared.0.read().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some((loaded, tables)) = kept
+            && self.foundation.freshness.holds(loaded, &[Ref::Catalog])
+        {
+            return Ok(tables);
+        }
+        let tables = Arc::new(self.load_all().await?);
+        *self.prepared.0.write().unwrap_or_else(PoisonError::into_inner) = Some((now, Arc::clone(&tables)));
+        Ok(tables)
+    }
+
+    /// Everything that catalogs are made of. Depends on [`Ref::Catalog`] alone.
     pub(crate) async fn load_all(&self) -> Result<CatalogTables> {
         let db = &self.foundation.db;
         let all_without_filter = self.foundation.config.endpoint_filter.return_all_endpoints_if_no_filter;
@@ -111,11 +131,11 @@ impl Catalog {
     }
 }
 
-type Prepared = Vec<(Service, Vec<PreparedEndpoint>)>;
+type Listed = Vec<(Service, Vec<PreparedEndpoint>)>;
 
 /// Puts endpoints to their services, and says which are left over.
-fn prepare(services: Vec<Service>, endpoints: Vec<Endpoint>) -> (Prepared, Vec<Endpoint>) {
-    let mut prepared: Prepared = services.into_iter().map(|service| (service, Vec::new())).collect();
+fn prepare(services: Vec<Service>, endpoints: Vec<Endpoint>) -> (Listed, Vec<Endpoint>) {
+    let mut prepared: Listed = services.into_iter().map(|service| (service, Vec::new())).collect();
     let place: HashMap<ServiceId, usize> =
         prepared.iter().enumerate().map(|(index, (service, _))| (service.id.clone(), index)).collect();
     let mut unlisted = Vec::new();

@@ -268,6 +268,35 @@ async fn associations_and_endpoint_groups_narrow_the_catalog_of_their_project() 
 }
 
 #[tokio::test]
+async fn a_catalog_in_memory_follows_what_other_nodes_write() {
+    on_each_database(async |db| {
+        let (here, there) = (door(db), door(db));
+        let service = make_service(&there, "compute").await;
+        let made = there.create_endpoint(&allowed(), endpoint(&service, "http://a"), None).await.unwrap();
+        assert_eq!(urls(&here, None).await, ["http://a"]);
+        let moved = EndpointPatch { url: Some("http://b".to_owned()), ..EndpointPatch::default() };
+        there.update_endpoint(&allowed(), &made.id, &moved).await.unwrap();
+        assert_eq!(urls(&here, None).await, ["http://b"]);
+        there.delete_service(&allowed(), &service).await.unwrap();
+        assert!(urls(&here, None).await.is_empty());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_untouched_catalog_is_not_loaded_again() {
+    on_each_database(async |db| {
+        let catalog = door(db);
+        make_service(&catalog, "compute").await;
+        urls(&catalog, Some("p")).await;
+        let before = db.statements();
+        urls(&catalog, Some("p")).await;
+        assert_eq!(db.statements(), before);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_catalog_costs_the_same_number_of_queries_however_large() {
     on_each_database(async |db| {
         let catalog = door(db);
