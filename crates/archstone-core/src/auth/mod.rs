@@ -141,7 +141,7 @@ impl Auth {
         let proofs = self.prove(&request, initiator).await?;
         let login = Login::reconcile(&request, proofs)?;
         let scope = self.scope(&request, &login).await?;
-        mfa::check(&login.user, &login.methods, &self.methods)?;
+        mfa::check(&login.user, &login.methods, &self.foundation.config.auth.methods)?;
         let application_credential = login.application_credential.map(|proven| (proven.id, proven.expires_at));
         self.token
             .issue(NewToken {
