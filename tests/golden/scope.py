@@ -48,7 +48,8 @@ FEATURES = {
     "revocation event list": Feature(LATER, {"revoke_events"}, "/OS-REVOKE/"),
     "endpoint filter": Feature(LATER, path="/OS-EP-FILTER/"),
     "endpoint policies": Feature(LATER, path="/OS-ENDPOINT-POLICY|/v3/policies"),
-    "domain configuration": Feature(LATER, path="/domains/[^/]+/config"),
+    "domain configuration": Feature(LATER, path="/domains/([^/]+/)?config"),
+    "OS-SIMPLE-CERT": Feature("answers 410 to clients of another age; " + LATER, path="/OS-SIMPLE-CERT/"),
     "role inference API": Feature(LATER, path="/implies|/role_inferences"),
 }
 
