@@ -23,6 +23,11 @@ impl Target {
         Target::none().and(kind, thing)
     }
 
+    /// Whether it knows nothing stored.
+    pub fn is_bare(&self) -> bool {
+        self.stored.is_empty()
+    }
+
     /// Adds one more stored thing.
     #[must_use]
     pub fn and(mut self, kind: &str, thing: Value) -> Target {

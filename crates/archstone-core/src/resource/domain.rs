@@ -24,6 +24,13 @@ impl Resource {
         Ok(rows.into_iter().filter_map(super::Project::into_domain).collect())
     }
 
+    /// The domains of these ids that exist, by id.
+    pub async fn list_domains_by_ids(&self, _: &Allowed, ids: &[DomainId]) -> Result<Vec<Domain>> {
+        let mut domains = self.get_domains(ids).await?;
+        domains.sort_by(|a, b| a.id.cmp(&b.id));
+        Ok(domains)
+    }
+
     /// The domain of this name.
     pub(crate) async fn get_domain_by_name(&self, name: &str) -> Result<Option<Domain>> {
         let row = sql::get_by_name(&self.foundation.db, name, None).await?;

@@ -61,6 +61,13 @@ impl Resource {
         sql::get_projects(&self.foundation.db, ids).await
     }
 
+    /// The projects of these ids that exist, by id.
+    pub async fn list_projects_by_ids(&self, _: &Allowed, ids: &[ProjectId]) -> Result<Vec<Project>> {
+        let mut projects = self.get_projects(ids).await?;
+        projects.sort_by(|a, b| a.id.cmp(&b.id));
+        Ok(projects)
+    }
+
     /// The project of this name in a domain.
     pub(crate) async fn get_project_by_name(&self, name: &str, domain_id: &DomainId) -> Result<Option<Project>> {
         sql::get_by_name(&self.foundation.db, name, Some(domain_id)).await

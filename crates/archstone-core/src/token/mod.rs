@@ -298,7 +298,11 @@ impl Token {
         let generation = self.provider.generation()?;
         let (text, issued_at) = self.provider.seal(&payload, now)?;
         let token = Arc::new(Box::pin(self.load(payload, issued_at)).await?);
-        self.cache.insert(&text, Arc::clone(&token), stamp, generation);
+        // A signed token knows whole seconds when it is read again, and what is remembered must say the same: a
+        // revocation of this second would come before it.
+        if issued_at == issued_at.truncated() {
+            self.cache.insert(&text, Arc::clone(&token), stamp, generation);
+        }
         Ok(IssuedToken { text, token })
     }
 

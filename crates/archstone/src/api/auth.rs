@@ -5,16 +5,13 @@ use std::sync::Arc;
 use archstone_core::authz::{Scope, Target};
 use archstone_core::catalog::CatalogService;
 use archstone_core::error::{Error, ErrorKind, Result};
-use archstone_core::token::{ValidatedToken, Validation};
+use archstone_core::token::ValidatedToken;
 use bytes::Bytes;
 use http::StatusCode;
-use http::header::HeaderName;
 use serde_json::{Map, Value, json};
 
-use crate::http::{Access, Call, Reply, Routes, attribute_as_bool, extension_rel, rel};
-
-const SUBJECT_TOKEN: HeaderName = HeaderName::from_static("x-subject-token");
-const ACCESS_RULES: HeaderName = HeaderName::from_static("openstack-identity-access-rules");
+use super::{domains, projects};
+use crate::http::{Access, Call, Reply, Routes, SUBJECT_TOKEN, attribute_as_bool, extension_rel, rel};
 
 pub(super) fn routes(routes: &mut Routes) {
     routes
@@ -28,6 +25,23 @@ pub(super) fn routes(routes: &mut Routes) {
         .path("/v3/auth/tokens/OS-PKI/revoked")
         .rel(extension_rel("OS-PKI", "1.0", "revocations"))
         .get(Access::Public, pki_revoked);
+    for (path, name) in
+        [("/v3/OS-SIMPLE-CERT/ca", "ca_certificate"), ("/v3/OS-SIMPLE-CERT/certificates", "certificates")]
+    {
+        routes.path(path).rel(extension_rel("OS-SIMPLE-CERT", "1.0", name)).get(Access::Public, gone);
+    }
+    for (path, relation) in [
+        ("/v3/auth/projects", rel("auth_projects")),
+        ("/v3/OS-FEDERATION/projects", extension_rel("OS-FEDERATION", "1.0", "projects")),
+    ] {
+        routes.path(path).rel(relation).get(Access::Rule("identity:get_auth_projects"), own_projects);
+    }
+    for (path, relation) in [
+        ("/v3/auth/domains", rel("auth_domains")),
+        ("/v3/OS-FEDERATION/domains", extension_rel("OS-FEDERATION", "1.0", "domains")),
+    ] {
+        routes.path(path).rel(relation).get(Access::Rule("identity:get_auth_domains"), own_domains);
+    }
     routes.path("/v3/auth/catalog").rel(rel("auth_catalog")).get(Access::Rule("identity:get_auth_catalog"), catalog);
     routes.path("/v3/auth/system").rel(rel("auth_system")).get(Access::Rule("identity:get_auth_system"), system);
 }
@@ -71,57 +85,16 @@ fn check_names(auth: &Map<String, Value>) -> Result<()> {
     Ok(())
 }
 
-fn subject_token(call: &Call) -> Result<&str> {
-    call.headers
-        .get(SUBJECT_TOKEN)
-        .and_then(|value| value.to_str().ok())
-        .filter(|text| !text.is_empty())
-        .ok_or_else(|| Error::token_not_found("the request names no subject token"))
-}
-
-/// How the client wants the subject token validated.
-fn validation(call: &Call) -> Result<Validation> {
-    let window = call.core.config.token.allow_expired_window;
-    let expired_by = match call.query.get("allow_expired") {
-        Some(text) if is_true(text) => window,
-        _ => 0,
-    };
-    let knows_access_rules = match call.headers.get(ACCESS_RULES).map(|value| value.to_str().unwrap_or("?").trim()) {
-        None | Some("") => false,
-        Some(text) => match text.parse::<f64>() {
-            Ok(version) => version >= 1.0,
-            Err(_) => return Err(Error::bad_request("The header OpenStack-Identity-Access-Rules must be a number.")),
-        },
-    };
-    Ok(Validation { expired_by, knows_access_rules })
-}
-
-/// `oslo_utils.strutils.bool_from_string`
-fn is_true(text: &str) -> bool {
-    ["1", "t", "true", "on", "y", "yes"].contains(&text.trim().to_ascii_lowercase().as_str())
-}
-
-/// The subject, as far as a policy may look at it. Nobody learns about it before they are known themselves.
-async fn subject_target(call: &Call) -> Result<Target> {
-    call.require_authenticated()?;
-    let subject = call.core.token.validate(subject_token(call)?, validation(call)?).await?;
-    Ok(Target::of(
-        "token",
-        json!({"user_id": &*subject.caller.user_id, "user": {"domain": {"id": &*subject.caller.user_domain_id}}}),
-    ))
-}
-
 async fn validate(call: Call) -> Result<Reply> {
-    call.allow(subject_target(&call).await?).await?;
-    let text = subject_token(&call)?;
-    let token = call.core.token.validate(text, validation(&call)?).await?;
-    Ok(token_reply(&call, StatusCode::OK, &token, text))
+    call.allow(Target::none()).await?;
+    let token = call.require_subject().await?;
+    Ok(token_reply(&call, StatusCode::OK, token, call.require_subject_text()?))
 }
 
 async fn revoke(call: Call) -> Result<Reply> {
-    let allowed = call.allow(subject_target(&call).await?).await?;
+    let allowed = call.allow(Target::none()).await?;
     let cascade = call.query.get("cascade").is_none_or(attribute_as_bool);
-    call.core.token.revoke(&allowed, subject_token(&call)?, cascade).await?;
+    call.core.token.revoke(&allowed, call.require_subject_text()?, cascade).await?;
     Ok(Reply::no_content())
 }
 
@@ -165,10 +138,15 @@ fn catalog_view(catalog: &[CatalogService]) -> Value {
     services.collect()
 }
 
+/// What belonged to PKI tokens went with them.
+async fn gone(_: Call) -> Result<Reply> {
+    Err(Error::new(ErrorKind::Gone, "This service has no PKI tokens: what was here is gone for good."))
+}
+
 /// A list that no token format of today can fill.
 async fn pki_revoked(call: Call) -> Result<Reply> {
     if !call.core.config.token.revoke_by_id {
-        return Err(Error::new(ErrorKind::Gone, "The requested resource is no longer available."));
+        return gone(call).await;
     }
     Err(Error::forbidden("there is no list of revoked PKI tokens"))
 }
@@ -189,4 +167,21 @@ async fn system(call: Call) -> Result<Reply> {
     let any = call.core.assignment.has_role_on_system(&allowed, user).await?;
     let system = if any { json!([{"all": true}]) } else { json!([]) };
     Call::ok(&json!({"system": system, "links": {"self": call.link("auth/system")}}))
+}
+
+/// The projects that the caller can have a token for, wherever its present one counts.
+async fn own_projects(call: Call) -> Result<Reply> {
+    let allowed = call.allow(Target::none()).await?;
+    let user = &call.require_token()?.caller.user_id;
+    let ids = call.core.assignment.list_project_ids_of_user(&allowed, user).await?;
+    let found = call.core.resource.list_projects_by_ids(&allowed, &ids).await?;
+    Call::ok(&call.plain_collection("projects", found.into_iter().map(projects::wire).collect()))
+}
+
+async fn own_domains(call: Call) -> Result<Reply> {
+    let allowed = call.allow(Target::none()).await?;
+    let user = &call.require_token()?.caller.user_id;
+    let ids = call.core.assignment.list_domain_ids_of_user(&allowed, user).await?;
+    let found = call.core.resource.list_domains_by_ids(&allowed, &ids).await?;
+    Call::ok(&call.plain_collection("domains", found.into_iter().map(domains::wire).collect()))
 }

@@ -123,7 +123,7 @@ fn is_plain_uuid(text: &str) -> bool {
     text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
 }
 
-fn wire(domain: Domain) -> Map<String, Value> {
+pub(super) fn wire(domain: Domain) -> Map<String, Value> {
     let mut out = super::projects::wire(Project::from(domain));
     drop_project_attributes_but_id(&mut out);
     out

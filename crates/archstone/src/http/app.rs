@@ -16,6 +16,7 @@ use http::{HeaderMap, Method, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use matchit::Router;
 use serde_json::{Map, Value};
+use tokio::sync::OnceCell;
 
 use super::base_url::base_url;
 use super::call::Call;
@@ -68,9 +69,6 @@ impl App {
     {
         let request_id = format!("req-{}", uuid::Uuid::new_v4());
         let (parts, body) = request.into_parts();
-        if let Some(reply) = self.cors.preflight(&parts) {
-            return finish(reply, &parts, &request_id, &self.cors);
-        }
         let limit = self.core.config.oslo_middleware.max_request_body_size;
         let reply = match read_body(&parts, body, limit).await {
             Err(error) => {
@@ -149,6 +147,7 @@ impl App {
             base_url,
             requester,
             token,
+            subject: OnceCell::new(),
             initiator,
         };
         (route.handler)(call).await

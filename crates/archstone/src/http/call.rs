@@ -10,6 +10,7 @@ use archstone_core::list::ListQuery;
 use archstone_core::token::ValidatedToken;
 use http::{HeaderMap, Method};
 use serde_json::{Map, Value, json};
+use tokio::sync::OnceCell;
 
 use super::query::Query;
 use super::reply::Reply;
@@ -35,6 +36,8 @@ pub(crate) struct Call {
     pub(crate) requester: Requester,
     /// The caller's own token.
     pub(crate) token: Option<Arc<ValidatedToken>>,
+    /// The token that the request is about, once it was looked at.
+    pub(super) subject: OnceCell<Arc<ValidatedToken>>,
     pub(crate) initiator: Initiator,
 }
 
@@ -64,7 +67,7 @@ impl Call {
         if !named {
             return Err(Error::internal(format!("{} {} does not name the rule {rule}", self.method, self.route.path)));
         }
-        let mut target = target;
+        let mut target = self.with_subject(target).await?;
         for (name, value) in &self.parameters {
             target = target.path(name, value);
         }

@@ -8,9 +8,7 @@ use http::header::{
     ACCESS_CONTROL_REQUEST_METHOD, HeaderName, ORIGIN, VARY,
 };
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
-
-use super::reply::Reply;
+use http::{HeaderMap, HeaderValue, Method};
 
 /// Headers that a browser may always send (`oslo_middleware.cors.CORS.SIMPLE_HEADERS`), in lower case.
 const SIMPLE_HEADERS: [&str; 5] = ["accept", "accept-language", "content-type", "cache-control", "content-language"];
@@ -44,41 +42,46 @@ impl Cors {
         self.origins.iter().any(|allowed| allowed == text || allowed == "*").then_some(origin)
     }
 
-    /// Answers a preflight request of an allowed origin; `None` leaves the request to the routes.
-    pub(crate) fn preflight(&self, parts: &Parts) -> Option<Reply> {
-        if parts.method != Method::OPTIONS {
-            return None;
-        }
-        self.allowed_origin(parts)?;
-        let method = parts.headers.get(ACCESS_CONTROL_REQUEST_METHOD)?.to_str().ok()?;
-        let mut reply = Reply { status: StatusCode::OK, headers: HeaderMap::new(), body: bytes::Bytes::new() };
-        let requested = parts.headers.get(ACCESS_CONTROL_REQUEST_HEADERS).and_then(|value| value.to_str().ok());
-        let headers: Vec<&str> =
-            requested.unwrap_or_default().split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
+    /// Adds what a browser wants to know before it sends a request of another origin: nothing unless the method and
+    /// all headers that it asks for are allowed.
+    fn decorate_preflight(&self, parts: &Parts, origin: &HeaderValue, headers: &mut HeaderMap) {
+        let text = |name: &HeaderName| parts.headers.get(name).and_then(|value| value.to_str().ok());
+        let Some(method) = text(&ACCESS_CONTROL_REQUEST_METHOD) else { return };
+        let requested = text(&ACCESS_CONTROL_REQUEST_HEADERS).unwrap_or_default();
+        let requested: Vec<&str> = requested.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
         let known = |name: &&str| {
             SIMPLE_HEADERS.contains(&name.to_ascii_lowercase().as_str())
                 || self.headers.iter().any(|allowed| allowed.eq_ignore_ascii_case(name))
         };
-        if self.methods.iter().any(|allowed| allowed == method) && headers.iter().all(known) {
-            reply = reply.header(ACCESS_CONTROL_ALLOW_METHODS, method);
-            if let Some(max_age) = self.max_age {
-                reply = reply.header(ACCESS_CONTROL_MAX_AGE, &max_age.to_string());
-            }
-            if !headers.is_empty() {
-                reply = reply.header(ACCESS_CONTROL_ALLOW_HEADERS, &headers.join(","));
-            }
+        if !self.methods.iter().any(|allowed| allowed == method) || !requested.iter().all(known) {
+            return;
         }
-        Some(reply)
+        self.allow_origin(origin, headers);
+        headers.insert(VARY, HeaderValue::from_static("Origin"));
+        set(headers, ACCESS_CONTROL_ALLOW_METHODS, method);
+        if let Some(max_age) = self.max_age {
+            set(headers, ACCESS_CONTROL_MAX_AGE, &max_age.to_string());
+        }
+        if !requested.is_empty() {
+            set(headers, ACCESS_CONTROL_ALLOW_HEADERS, &requested.join(","));
+        }
+    }
+
+    fn allow_origin(&self, origin: &HeaderValue, headers: &mut HeaderMap) {
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+        if self.credentials {
+            headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+        }
     }
 
     /// Adds the headers that let a browser of an allowed origin read the answer.
     pub(crate) fn decorate(&self, parts: &Parts, headers: &mut HeaderMap) {
         let Some(origin) = self.allowed_origin(parts) else { return };
-        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
-        if self.credentials {
-            headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+        if parts.method == Method::OPTIONS {
+            return self.decorate_preflight(parts, origin, headers);
         }
-        if !self.expose.is_empty() && parts.method != Method::OPTIONS {
+        self.allow_origin(origin, headers);
+        if !self.expose.is_empty() {
             set(headers, ACCESS_CONTROL_EXPOSE_HEADERS, &self.expose.join(","));
         }
         let vary = match headers.get(VARY).and_then(|value| value.to_str().ok()) {

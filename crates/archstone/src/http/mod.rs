@@ -13,6 +13,7 @@ mod remote_policy;
 mod reply;
 mod routes;
 mod schema;
+mod subject;
 
 pub(crate) use app::App;
 pub(crate) use call::Call;
@@ -21,3 +22,4 @@ pub(crate) use listener::{Limits, bind, serve};
 pub(crate) use remote_policy::RemotePolicy;
 pub(crate) use reply::Reply;
 pub(crate) use routes::{Access, Relation, Routes, extension_rel, rel};
+pub(crate) use subject::SUBJECT_TOKEN;
