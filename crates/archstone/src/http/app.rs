@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use archstone_core::Core;
 use archstone_core::authz::{Initiator, Requester};
+use archstone_core::config::Config;
 use archstone_core::error::{Error, ErrorKind, Result};
 use archstone_core::token::ValidatedToken;
 use bytes::Bytes;
@@ -18,7 +19,7 @@ use matchit::Router;
 use serde_json::{Map, Value};
 use tokio::sync::OnceCell;
 
-use super::base_url::base_url;
+use super::base_url::{base_url, client_address};
 use super::call::Call;
 use super::cors::Cors;
 use super::error::{self, ErrorContext};
@@ -83,7 +84,7 @@ impl App {
     }
 
     async fn answer(&self, parts: &Parts, body: Bytes, request_id: &str, peer: Peer) -> Reply {
-        let initiator = initiator(parts, request_id, peer);
+        let initiator = initiator(&self.core.config, parts, request_id, peer);
         let (requester, token) = match guard::identify(&self.core, parts).await {
             Ok(identified) => identified,
             Err(refusal) => return self.error_reply(&refusal.error, parts, refusal.middleware),
@@ -212,10 +213,9 @@ fn decode_parameters(parameters: &matchit::Params<'_, '_>) -> Option<Vec<(String
         .collect()
 }
 
-fn initiator(parts: &Parts, request_id: &str, peer: Peer) -> Initiator {
+fn initiator(config: &Config, parts: &Parts, request_id: &str, peer: Peer) -> Initiator {
     let header = |name: HeaderName| parts.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let forwarded = header(HeaderName::from_static("x-forwarded-for"));
-    let forwarded = forwarded.and_then(|list| list.rsplit(',').next().map(|last| last.trim().to_owned()));
+    let forwarded = client_address(config, parts);
     Initiator {
         request_id: Some(request_id.to_owned()),
         global_request_id: header(REQUEST_ID)

@@ -1,4 +1,4 @@
-//! The URL that links are made of (`keystone.server.flask.common.base_url`).
+//! The URL that links are made of (`keystone.server.flask.common.base_url`), and who asks, both as proxies tell it.
 
 use archstone_core::config::Config;
 use http::HeaderMap;
@@ -13,14 +13,7 @@ pub(crate) fn base_url(config: &Config, request: &Parts) -> String {
     if let Some(url) = &config.default.public_endpoint {
         return url.trim_end_matches('/').to_owned();
     }
-    let mut seen = Seen {
-        scheme: header(&request.headers, "x-forwarded-proto").and_then(|value| value.rsplit(',').next()),
-        host: request.headers.get(HOST).and_then(|value| value.to_str().ok()),
-        prefix: "",
-    };
-    if config.oslo_middleware.enable_proxy_headers_parsing {
-        seen.believe(&request.headers);
-    }
+    let seen = Seen::of(config, request);
     let scheme = match seen.scheme.map(str::trim) {
         Some(scheme) if scheme.eq_ignore_ascii_case("https") => "https",
         _ => "http",
@@ -35,14 +28,34 @@ pub(crate) fn base_url(config: &Config, request: &Parts) -> String {
     format!("{scheme}://{host}{}", prefix.trim_end_matches('/'))
 }
 
-/// What the client is said to have asked for.
+/// The client's address as proxies tell it: the last one's word, or the first one's, as for [`base_url`].
+pub(crate) fn client_address(config: &Config, request: &Parts) -> Option<String> {
+    Seen::of(config, request).client.map(|client| client.trim().to_owned())
+}
+
+/// What the client is said to have asked for, and who it is.
 struct Seen<'a> {
+    client: Option<&'a str>,
     scheme: Option<&'a str>,
     host: Option<&'a str>,
     prefix: &'a str,
 }
 
 impl<'a> Seen<'a> {
+    fn of(config: &Config, request: &'a Parts) -> Self {
+        let last = |name| header(&request.headers, name).and_then(|value| value.rsplit(',').next());
+        let mut seen = Self {
+            client: last("x-forwarded-for"),
+            scheme: last("x-forwarded-proto"),
+            host: request.headers.get(HOST).and_then(|value| value.to_str().ok()),
+            prefix: "",
+        };
+        if config.oslo_middleware.enable_proxy_headers_parsing {
+            seen.believe(&request.headers);
+        }
+        seen
+    }
+
     /// `Forwarded` of RFC 7239, or where it is missing the headers that came before it; of several proxies the first.
     fn believe(&mut self, headers: &'a HeaderMap) {
         if let Some(forwarded) = headers.get(FORWARDED).and_then(|value| value.to_str().ok()) {
@@ -52,6 +65,7 @@ impl<'a> Seen<'a> {
                 match name.trim().to_ascii_lowercase().as_str() {
                     "proto" => self.scheme = value.or(self.scheme),
                     "host" => self.host = value.or(self.host),
+                    "for" => self.client = value.or(self.client),
                     _ => {}
                 }
             }
@@ -59,6 +73,7 @@ impl<'a> Seen<'a> {
             let first = |name| header(headers, name).and_then(|value| value.split(',').next()).map(str::trim);
             self.scheme = first("x-forwarded-proto").or(self.scheme);
             self.host = first("x-forwarded-host").or(self.host);
+            self.client = first("x-forwarded-for").or(self.client);
         }
         self.prefix = header(headers, "x-forwarded-prefix").unwrap_or(self.prefix);
     }
@@ -112,5 +127,11 @@ mod tests {
         let new = [("host", "inside"), ("forwarded", "for=1.2.3.4;proto=https;host=\"a.example\", host=b.example")];
         assert_eq!(url("", &new), "http://inside");
         assert_eq!(url(BELIEVE, &new), "https://a.example");
+        let client = |config: &str, headers: &[(&str, &str)]| {
+            client_address(&Config::from_text(config).unwrap(), &parts(headers))
+        };
+        assert_eq!(client("", &[("x-forwarded-for", "1.1.1.1, 2.2.2.2")]).as_deref(), Some("2.2.2.2"));
+        assert_eq!(client(BELIEVE, &[("x-forwarded-for", "1.1.1.1, 2.2.2.2")]).as_deref(), Some("1.1.1.1"));
+        assert_eq!(client(BELIEVE, &new).as_deref(), Some("1.2.3.4"));
     }
 }
