@@ -3,6 +3,7 @@
 use archstone_db::Tx;
 use serde_json::{Map, Value};
 
+use super::region::check_id;
 use super::url_template::UrlTemplate;
 use super::{Catalog, Endpoint, Region, sql};
 use crate::authz::Allowed;
@@ -156,6 +157,7 @@ async fn make_region(tx: &mut Tx<'_>, region: Option<&RegionId>) -> Result<Optio
     if sql::get_region(&mut *tx, id).await?.is_some() {
         return Ok(None);
     }
+    check_id(id)?;
     let region = Region { id: id.clone(), description: String::new(), parent_region_id: None, extra: Map::new() };
     sql::insert_region(tx, &region).await?;
     Ok(Some(region.id))

@@ -21,8 +21,9 @@ impl Catalog {
         sql::list_regions(&self.foundation.db, query).await
     }
 
-    /// Makes a region. 409 if there is one of this id, 404 if there is no such parent.
+    /// Makes a region. 400 for an id that is too long, 409 if there is one of this id, 404 if there is no such parent.
     pub async fn create_region(&self, allowed: &Allowed, region: Region) -> Result<Region> {
+        check_id(&region.id)?;
         let new = &region;
         self.foundation
             .db
@@ -95,6 +96,15 @@ impl Catalog {
         self.foundation.events.emit(Event::new("region", "deleted", &**id, allowed));
         Ok(())
     }
+}
+
+/// 400 for an id that is too long for its column, which SQLite would not refuse.
+pub(super) fn check_id(id: &RegionId) -> Result<()> {
+    const LONGEST: usize = 255;
+    if id.chars().count() <= LONGEST {
+        return Ok(());
+    }
+    Err(Error::bad_request(format!("The id of a region is too long: its limit is {LONGEST} characters.")))
 }
 
 async fn check_parent(tx: &mut Tx<'_>, parent: Option<&RegionId>) -> Result<()> {

@@ -65,6 +65,7 @@ async fn a_region_is_not_above_itself() {
         make_region(&catalog, "r1", Some("r")).await.unwrap();
         make_region(&catalog, "r2", Some("r1")).await.unwrap();
         assert_eq!(kind(make_region(&catalog, "r", None).await), ErrorKind::Conflict);
+        assert_eq!(kind(make_region(&catalog, &"r".repeat(256), None).await), ErrorKind::BadRequest);
         assert_eq!(kind(make_region(&catalog, "x", Some("no")).await), ErrorKind::NotFound);
         let below = RegionPatch { parent_region_id: Some(Some("r2".into())), ..RegionPatch::default() };
         assert_eq!(kind(catalog.update_region(&allowed(), &"r".into(), &below).await), ErrorKind::BadRequest);
@@ -159,6 +160,9 @@ async fn naming_a_region_the_old_way_makes_it() {
         assert_eq!(made.region_id, region);
         catalog.require_region(&allowed(), &"new".into()).await.unwrap();
         catalog.create_endpoint(&allowed(), endpoint(&service, "http://y"), region).await.unwrap();
+        let long = Some(RegionId::from("r".repeat(256)));
+        let long = catalog.create_endpoint(&allowed(), endpoint(&service, "http://z"), long).await;
+        assert_eq!(kind(long), ErrorKind::BadRequest);
         let patch = EndpointPatch { region: Some("newer".into()), ..EndpointPatch::default() };
         let moved = catalog.update_endpoint(&allowed(), &made.id, &patch).await.unwrap();
         assert_eq!(moved.region_id.as_deref(), Some("newer"));
