@@ -49,10 +49,7 @@ FEATURES = {
     "endpoint filter": Feature(LATER, path="/OS-EP-FILTER/"),
     "endpoint policies": Feature(LATER, path="/OS-ENDPOINT-POLICY|/v3/policies"),
     "domain configuration": Feature(LATER, path="/domains/([^/]+/)?config"),
-<<<<<<< Updated upstream
     "OS-SIMPLE-CERT": Feature("answers 410 to clients of another age; " + LATER, path="/OS-SIMPLE-CERT/"),
-=======
->>>>>>> Stashed changes
     "role inference API": Feature(LATER, path="/implies|/role_inferences"),
 }
 
