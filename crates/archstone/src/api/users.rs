@@ -12,7 +12,7 @@ use http::header::ALLOW;
 use serde_json::{Map, Value, json};
 
 use super::body::{into_extra, normalize_names, nullable_text, require_same_id, take_bool, take_text};
-use super::groups;
+use super::{groups, projects};
 use crate::http::{Access, Call, Collection, Reply, Routes, rel};
 
 pub(super) fn routes(routes: &mut Routes) {
@@ -39,6 +39,10 @@ pub(super) fn routes(routes: &mut Routes) {
         .path("/v3/users/{user_id}/groups")
         .rel(rel("user_groups"))
         .get(Access::Rule("identity:list_groups_for_user"), list_groups);
+    routes
+        .path("/v3/users/{user_id}/projects")
+        .rel(rel("user_projects"))
+        .get(Access::Rule("identity:list_user_projects"), list_projects);
     routes
         .path("/v3/users/{user_id}/tokens")
         .rel(rel("user_tokens"))
@@ -171,6 +175,29 @@ async fn list_groups(call: Call) -> Result<Reply> {
         remaining: &remaining,
         query: &query,
         truncated: page.truncated,
+    }))
+}
+
+async fn list_projects(call: Call) -> Result<Reply> {
+    const FILTERS: &[&str] = &["domain_id", "enabled", "name"];
+    let id = UserId::from(call.parameter("user_id"));
+    let target = target(&call, &id).await?.filters(call.query.filter_attributes(FILTERS));
+    let allowed = call.allow(target).await?;
+    call.core.identity.require_user(&allowed, &id).await?;
+    let ids = call.core.assignment.list_project_ids_of_user(&allowed, &id).await?;
+    let listed = call.core.resource.list_projects_by_ids(&allowed, &ids).await?;
+    let mut query = call.list_query(FILTERS, None)?;
+    if call.query.get("limit").is_none() {
+        // No configured limit counts here: the list is made of assignments.
+        query.limit = None;
+    }
+    Call::ok(&call.collection(Collection {
+        name: "projects",
+        path: "projects",
+        members: listed.into_iter().map(projects::wire).collect(),
+        remaining: &query.filters,
+        query: &query,
+        truncated: false,
     }))
 }
 
