@@ -52,6 +52,6 @@ fn rules_of(access: Access) -> Vec<&'static str> {
 /// Method and path, and the rules without the words on when each of them is asked: `identity:a identity:b(if x)`.
 fn reference_route(line: &str) -> ((&str, &str), BTreeSet<&str>) {
     let fields: Vec<&str> = line.split('\t').collect();
-    let rules = fields[3].split(' ').filter_map(|word| word.starts_with("identity:").then(|| word.split('(').next()));
-    ((fields[0], fields[1]), rules.flatten().collect())
+    let words = fields[3].split(' ').filter_map(|word| word.split('(').next());
+    ((fields[0], fields[1]), words.filter(|word| word.starts_with("identity:")).collect())
 }
