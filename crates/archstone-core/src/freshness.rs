@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, Instant};
 
-use archstone_db::{Change, Changes, ClockReading, Db, Dialect, Touch};
+use archstone_db::{Change, Changes, ClockReading, Db, Touch};
 use tokio::sync::Mutex;
 
 use crate::error::Result;
@@ -105,8 +105,8 @@ pub struct Freshness(Arc<Inner>);
 struct Inner {
     db: Db,
     /// How long a value may be used without the database telling that it was touched: writers who know nothing of the
-    /// clock (another program on the same database) are noticed after this time. SQLite itself tells of them: `None`.
-    foreign_write_bound: Option<Duration>,
+    /// clock (another program on the same database) are noticed after this time.
+    foreign_write_bound: Duration,
     applying: Mutex<()>,
     seen: RwLock<Seen>,
 }
@@ -130,7 +130,6 @@ impl std::fmt::Debug for Freshness {
 impl Freshness {
     /// Reads the clock of this database.
     pub fn new(db: Db, foreign_write_bound: Duration) -> Freshness {
-        let foreign_write_bound = (db.dialect() != Dialect::Sqlite).then_some(foreign_write_bound);
         let seen = Seen { reading: Arc::default(), epoch: 0, forgotten: 0, touched: HashMap::new() };
         Freshness(Arc::new(Inner { db, foreign_write_bound, applying: Mutex::new(()), seen: RwLock::new(seen) }))
     }
@@ -159,7 +158,7 @@ impl Freshness {
 
     /// Whether something loaded at `stamp` still holds, as far as the last reading of the clock tells.
     pub fn holds(&self, stamp: Moment, depends_on: &[Ref]) -> bool {
-        if self.0.foreign_write_bound.is_some_and(|bound| stamp.taken_at.elapsed() > bound) {
+        if stamp.taken_at.elapsed() > self.0.foreign_write_bound {
             return false;
         }
         let seen = self.seen();

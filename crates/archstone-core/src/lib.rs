@@ -29,6 +29,8 @@ pub mod resource;
 pub mod revoke;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 pub mod time;
 pub mod token;
 

@@ -11,8 +11,6 @@ mod mfa;
 mod password;
 mod request;
 mod rescope;
-#[cfg(test)]
-mod tests;
 
 use std::collections::HashMap;
 use std::sync::Arc;

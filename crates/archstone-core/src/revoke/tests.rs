@@ -1,1 +1,95 @@
+//! Which event ends which token (vectors computed by Python Keystone, together with the filters of its query).
 
+use super::RevocationEvent;
+use super::index::{RevocationIndex, TokenFacts};
+use crate::time::Timestamp;
+
+fn at(text: &str) -> Timestamp {
+    Timestamp::parse(text).unwrap()
+}
+
+fn facts() -> TokenFacts<'static> {
+    TokenFacts {
+        issued_at: at("2023-11-14T22:13:20"),
+        expires_at: at("2023-11-14T23:13:20"),
+        user_ids: vec!["u"],
+        user_domain_id: "ud",
+        scope_domain_id: None,
+        project_id: Some("p"),
+        audit_id: "A",
+        parent_audit_id: Some("B"),
+        trust_id: None,
+        consumer_id: None,
+        role_ids: vec!["r1", "r2"],
+    }
+}
+
+fn ends(event: RevocationEvent, issued_before: &str) -> bool {
+    let mut index = RevocationIndex::default();
+    index.insert(event, at(issued_before));
+    index.matches(&facts())
+}
+
+/// `attribute=value` pairs.
+fn event(text: &str) -> RevocationEvent {
+    let mut event = RevocationEvent::default();
+    for (name, value) in text.split_whitespace().filter_map(|pair| pair.split_once('=')) {
+        let text = Some(value.to_owned());
+        match name {
+            "user" => event.user_id = text,
+            "project" => event.project_id = text,
+            "audit" => event.audit_id = text,
+            "chain" => event.audit_chain_id = text,
+            "domain" => event.domain_id = text,
+            "role" => event.role_id = text,
+            "trust" => event.trust_id = text,
+            "consumer" => event.consumer_id = text,
+            "access_token" => event.access_token_id = text,
+            _ => event.expires_at = Some(at(value)),
+        }
+    }
+    event
+}
+
+#[test]
+fn an_event_ends_the_tokens_that_have_all_that_it_names() {
+    for (text, expected) in [
+        ("", true),
+        ("user=u", true),
+        ("user=other", false),
+        ("project=p", true),
+        ("project=q", false),
+        ("audit=A", true),
+        ("audit=Z", false),
+        ("chain=B", true),
+        ("chain=Z", false),
+        ("domain=ud", true),
+        ("domain=zz", false),
+        ("role=r2", true),
+        ("role=r9", false),
+        ("trust=t", false),
+        ("consumer=c", false),
+        ("access_token=x", true),
+        ("expires=2023-11-14T23:13:20.000500", true),
+        ("expires=2023-11-14T23:13:21", false),
+        ("domain=ud expires=2023-11-14T23:13:20", false),
+        ("user=u role=r9", false),
+        ("user=u project=p role=r1", true),
+    ] {
+        assert_eq!(ends(event(text), "2023-11-14T22:13:20"), expected, "{text}");
+    }
+}
+
+#[test]
+fn an_event_ends_tokens_of_its_own_second_and_of_none_later() {
+    assert!(ends(event("user=u"), "2023-11-14T22:13:20"));
+    assert!(!ends(event("user=u"), "2023-11-14T22:13:19"));
+}
+
+#[test]
+fn of_events_that_name_the_same_the_furthest_counts() {
+    let mut index = RevocationIndex::default();
+    index.insert(event("user=u"), at("2023-11-14T22:13:25"));
+    index.insert(event("user=u"), at("2023-11-14T22:13:10"));
+    assert!(index.matches(&facts()));
+}

@@ -9,8 +9,6 @@ mod body;
 mod cache;
 mod load;
 mod provider;
-#[cfg(test)]
-mod tests;
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 

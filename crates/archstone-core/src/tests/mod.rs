@@ -1,0 +1,140 @@
+//! Rules that need all doors: tokens and logins on several nodes of one cloud.
+
+mod coherence;
+mod login;
+mod tokens;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use archstone_db::testing::{TestDatabase, configured, options};
+use archstone_db::{ConnectOptions, Db, DbError, Dialect, Statement};
+use serde_json::{Value, json};
+
+use crate::Core;
+use crate::assignment::{Actor, Grant, GrantTarget};
+use crate::authz::{Allowed, Initiator};
+use crate::bootstrap::{Bootstrap, EndpointUrls};
+use crate::error::{ErrorKind, Result};
+use crate::foundation::Foundation;
+use crate::freshness::{Freshness, Ref};
+use crate::id::{ProjectId, RoleId, UserId};
+use crate::identity::NewUser;
+use crate::keys;
+use crate::resource::Project;
+use crate::testing::foundation;
+use crate::time::{TimeSource, Timestamp};
+use crate::token::{IssuedToken, ValidatedToken, Validation};
+
+/// A database, keys and a clock for any number of nodes; `alice` (password `pw`) is `member` of the project `work`.
+struct Cloud {
+    database: TestDatabase,
+    folder: tempfile::TempDir,
+    time: TimeSource,
+    alice: UserId,
+    work: ProjectId,
+}
+
+fn allowed() -> Allowed {
+    Allowed::internal("test")
+}
+
+async fn on_each_cloud(body: impl AsyncFn(&Cloud)) {
+    for dialect in configured() {
+        eprintln!("on {dialect:?}:");
+        body(&Cloud::new(dialect).await).await;
+    }
+}
+
+impl Cloud {
+    async fn new(dialect: Dialect) -> Cloud {
+        let mut cloud = Cloud {
+            database: TestDatabase::new(dialect).await.unwrap(),
+            folder: tempfile::tempdir().unwrap(),
+            time: TimeSource::fixed(Timestamp::from_seconds(1_800_000_000).unwrap()),
+            alice: "".into(),
+            work: "".into(),
+        };
+        let core = cloud.node("maker").await;
+        let url = Some("http://identity.example".to_owned());
+        let urls = EndpointUrls { public: url, ..EndpointUrls::default() };
+        core.bootstrap(Bootstrap { password: "pw".into(), urls, ..Bootstrap::default() }).await.unwrap();
+        let alice = NewUser { password: Some(Some("pw".into())), ..NewUser::named("default".into(), "alice") };
+        cloud.alice = core.identity.create_user(&allowed(), alice).await.unwrap().id;
+        let work = Project::named("work", Some("default".into()));
+        cloud.work = core.resource.create_project(&allowed(), work).await.unwrap().id;
+        let grant = Grant {
+            role_id: role(&core, "member").await,
+            actor: Actor::User(cloud.alice.clone()),
+            target: GrantTarget::Project(cloud.work.clone()),
+            inherited: false,
+        };
+        core.assignment.create_grant(&allowed(), &grant).await.unwrap();
+        cloud
+    }
+
+    /// A node with connections and memory of its own.
+    async fn node(&self, name: &str) -> Core {
+        let connect = ConnectOptions { writer: Some(name.to_owned()), ..options() };
+        let db = Db::connect(&self.database.url, &connect).await.unwrap();
+        let folder = self.folder.path().display();
+        let config = format!(
+            "[identity]\npassword_hash_rounds = 4\n[token]\nallow_expired_window = 100\n\
+             [fernet_tokens]\nkey_repository = {folder}/keys\n[fernet_receipts]\nkey_repository = {folder}/keys\n\
+             [credential]\nkey_repository = {folder}/credential-keys\n"
+        );
+        let foundation = Foundation {
+            time: self.time.clone(),
+            // An hour: what is noticed is noticed by the clock, and not because it was forgotten.
+            freshness: Freshness::new(db.clone(), Duration::from_hours(1)),
+            ..foundation(&db, &config)
+        };
+        keys::set_up_all(&foundation.config).unwrap();
+        Core::new(foundation).unwrap()
+    }
+
+    /// A write of somebody who obeys the rule of the clock only as far as `touched` says.
+    async fn write(&self, statement: &impl Statement, touched: &[Ref]) {
+        let wrote = self.database.db.write(|tx| {
+            Box::pin(async move {
+                tx.execute(statement).await?;
+                touched.iter().for_each(|touched| tx.touch(touched.clone().into()));
+                Ok::<_, DbError>(())
+            })
+        });
+        wrote.await.unwrap();
+    }
+
+    async fn work_token(&self, core: &Core) -> IssuedToken {
+        log_in(core, "alice", "pw", json!({"project": {"id": &*self.work}})).await.unwrap()
+    }
+}
+
+async fn role(core: &Core, name: &str) -> RoleId {
+    core.assignment.get_role_by_name(&allowed(), name, None).await.unwrap().unwrap().id
+}
+
+async fn log_in(core: &Core, user: &str, password: &str, scope: Value) -> Result<IssuedToken> {
+    let user = json!({"name": user, "domain": {"id": "default"}, "password": password});
+    authenticate(core, json!({"methods": ["password"], "password": {"user": user}}), scope).await
+}
+
+async fn rescope(core: &Core, text: &str, scope: Value) -> Result<IssuedToken> {
+    authenticate(core, json!({"methods": ["token"], "token": {"id": text}}), scope).await
+}
+
+async fn authenticate(core: &Core, identity: Value, scope: Value) -> Result<IssuedToken> {
+    let mut auth = json!({"identity": identity});
+    if !scope.is_null() {
+        auth["scope"] = scope;
+    }
+    core.auth.authenticate(auth.as_object().unwrap(), &Initiator::default()).await
+}
+
+async fn validate(core: &Core, text: &str) -> Result<Arc<ValidatedToken>> {
+    core.token.validate(text, Validation::default()).await
+}
+
+fn kind<T>(result: Result<T>) -> Option<ErrorKind> {
+    result.err().map(|error| error.kind)
+}
