@@ -88,8 +88,8 @@ async fn create(call: Call) -> Result<Reply> {
 }
 
 async fn update(call: Call) -> Result<Reply> {
-    let allowed = call.allow(Target::none()).await?;
     let id = DomainId::from(call.parameter("domain_id"));
+    let allowed = call.allow(existing_target(&call, &id).await?).await?;
     let mut body = call.body_object("domain");
     drop_project_attributes(&mut body);
     let patch = ProjectPatch {
@@ -106,9 +106,17 @@ async fn update(call: Call) -> Result<Reply> {
 }
 
 async fn delete(call: Call) -> Result<Reply> {
-    let allowed = call.allow(Target::none()).await?;
-    call.core.cascade.delete_domain(&allowed, &DomainId::from(call.parameter("domain_id"))).await?;
+    let id = DomainId::from(call.parameter("domain_id"));
+    let allowed = call.allow(existing_target(&call, &id).await?).await?;
+    call.core.cascade.delete_domain(&allowed, &id).await?;
     Ok(Reply::no_content())
+}
+
+/// Here the reference looks the domain up before it asks the policy: an absent one is 404 for everybody.
+async fn existing_target(call: &Call, id: &DomainId) -> Result<Target> {
+    call.require_authenticated()?;
+    let domain = call.core.resource.domain_target(id).await?;
+    Ok(Target::of("domain", domain.ok_or_else(|| Error::not_found("domain", id))?))
 }
 
 /// What only a project has; a domain's own are known. The reference also lets an id in an update pass.

@@ -1,7 +1,7 @@
 //! `/v3/groups` and who is in them (`keystone.api.groups`).
 
 use archstone_core::authz::Target;
-use archstone_core::error::Result;
+use archstone_core::error::{Error, Result};
 use archstone_core::id::{DomainId, GroupId, UserId};
 use archstone_core::identity::{Group, GroupPatch};
 use serde_json::{Map, Value, json};
@@ -106,9 +106,12 @@ async fn update(call: Call) -> Result<Reply> {
 }
 
 async fn delete(call: Call) -> Result<Reply> {
-    // The reference gives this rule no target, so that a domain's manager may not.
-    let allowed = call.allow(Target::none()).await?;
-    call.core.cascade.delete_group(&allowed, &GroupId::from(call.parameter("group_id"))).await?;
+    call.require_authenticated()?;
+    let id = GroupId::from(call.parameter("group_id"));
+    // Unlike elsewhere, the reference looks the group up before it asks the policy: an absent one is 404 for everybody.
+    let group = call.core.identity.group_target(&id).await?.ok_or_else(|| Error::not_found("group", &id))?;
+    let allowed = call.allow(Target::of("group", group)).await?;
+    call.core.cascade.delete_group(&allowed, &id).await?;
     Ok(Reply::no_content())
 }
 
