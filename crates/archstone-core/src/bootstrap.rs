@@ -113,7 +113,7 @@ impl Core {
         };
         let mut patch = UserPatch::default();
         let (user_id, enabled) = (user.id.clone(), user.enabled);
-        match self.identity.authenticate_password(Some(user), wanted.password.clone()).await {
+        match self.identity.authenticate_password(Some(user), wanted.password.clone()).await.map_err(Error::from) {
             Ok(_) => {}
             // Whatever stands in the way of this password, setting it anew removes.
             Err(Error { kind: ErrorKind::Unauthorized, .. }) => patch.password = Some(Some(wanted.password.clone())),
@@ -123,7 +123,7 @@ impl Core {
             patch.enabled = Some(true);
         }
         if patch.enabled.is_some() || patch.password.is_some() {
-            let _ = patch;
+            self.cascade.update_user(allowed, &user_id, patch).await?;
             tracing::info!(user = wanted.user_name, "the administrator's account was put back in order");
         }
         Ok(user_id)

@@ -1,12 +1,13 @@
 //! The method `application_credential` (`keystone.auth.plugins.application_credential`).
 
-use futures::FutureExt as _;
 use futures::future::BoxFuture;
+use futures::{FutureExt as _, TryFutureExt as _};
 use serde_json::{Map, Value};
 
 use super::{AuthMethod, AuthRequest, Proof, ProvenCredential, Users};
 use crate::application_credential::ApplicationCredentials;
 use crate::error::{Error, Result};
+use crate::identity::LoginRefused;
 use crate::identity::password::Password;
 
 pub(super) struct ApplicationCredentialMethod {
@@ -15,7 +16,11 @@ pub(super) struct ApplicationCredentialMethod {
 }
 
 impl AuthMethod for ApplicationCredentialMethod {
-    fn authenticate<'a>(&'a self, payload: &'a Map<String, Value>, _: &'a AuthRequest) -> BoxFuture<'a, Result<Proof>> {
+    fn authenticate<'a>(
+        &'a self,
+        payload: &'a Map<String, Value>,
+        _: &'a AuthRequest,
+    ) -> BoxFuture<'a, Result<Proof, LoginRefused>> {
         async move {
             let text = |name: &str| payload.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
             let credential = match (text("id"), text("name")) {
@@ -49,6 +54,7 @@ impl AuthMethod for ApplicationCredentialMethod {
                 ..Proof::of(user)
             })
         }
+        .map_err(LoginRefused::from)
         .boxed()
     }
 }

@@ -27,7 +27,7 @@ use crate::error::{Error, Result};
 use crate::events::Event;
 use crate::foundation::Foundation;
 use crate::id::{ApplicationCredentialId, DomainId, ProjectId, UserId};
-use crate::identity::{Identity, User};
+use crate::identity::{Identity, LoginRefused, User};
 use crate::resource::{Domain, Resource};
 use crate::time::Timestamp;
 use crate::token::{IssuedToken, NewScope, NewToken, Token};
@@ -73,7 +73,7 @@ pub trait AuthMethod: Send + Sync {
         &'a self,
         payload: &'a Map<String, Value>,
         request: &'a AuthRequest,
-    ) -> BoxFuture<'a, Result<Proof>>;
+    ) -> BoxFuture<'a, Result<Proof, LoginRefused>>;
 }
 
 /// The door of login.
@@ -239,21 +239,27 @@ impl Auth {
     }
 }
 
-fn authentication_event(outcome: &Result<Proof>, initiator: &Initiator) -> Event {
-    let (id, success, reason) = match outcome {
-        Ok(proof) => (proof.user.id.to_string(), "success", None),
-        Err(error) => (String::new(), "failure", Some((401, error.public_text().to_owned()))),
-    };
-    Event {
+fn authentication_event(outcome: &Result<Proof, LoginRefused>, initiator: &Initiator) -> Event {
+    let mut event = Event {
         resource: "user",
         operation: "authenticate",
-        id,
-        outcome: success,
-        reason,
+        id: String::new(),
+        outcome: "success",
+        reason: None,
         details: Map::new(),
         requester: Requester::Nobody,
         initiator: initiator.clone(),
+    };
+    match outcome {
+        Ok(proof) => event.id = proof.user.id.to_string(),
+        Err(refused) => {
+            event.id = refused.user_id.as_deref().unwrap_or_default().to_owned();
+            event.outcome = "failure";
+            event.reason = Some((401, refused.error.public_text().to_owned()));
+            event.details = refused.details();
+        }
     }
+    event
 }
 
 /// What all methods of a request have proven together.

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::{AuthMethod, AuthRequest, Proof, Users};
 use crate::error::Result;
+use crate::identity::LoginRefused;
 use crate::identity::password::Password;
 
 pub(super) struct PasswordMethod {
@@ -13,7 +14,11 @@ pub(super) struct PasswordMethod {
 }
 
 impl AuthMethod for PasswordMethod {
-    fn authenticate<'a>(&'a self, payload: &'a Map<String, Value>, _: &'a AuthRequest) -> BoxFuture<'a, Result<Proof>> {
+    fn authenticate<'a>(
+        &'a self,
+        payload: &'a Map<String, Value>,
+        _: &'a AuthRequest,
+    ) -> BoxFuture<'a, Result<Proof, LoginRefused>> {
         async move {
             let user = self.users.find("password", payload).await?;
             let password = payload.get("user").and_then(|user| user.get("password")).and_then(Value::as_str);

@@ -1,12 +1,13 @@
 //! The method `token`: a token of another scope out of one that is still valid (`keystone.auth.plugins.token`).
 
-use futures::FutureExt as _;
 use futures::future::BoxFuture;
+use futures::{FutureExt as _, TryFutureExt as _};
 use serde_json::{Map, Value};
 
 use super::{AuthMethod, AuthRequest, Proof, RequestedScope, Users};
 use crate::authz::Scope;
 use crate::error::{Error, Result};
+use crate::identity::LoginRefused;
 use crate::token::{Token, Validation};
 
 pub(super) struct TokenMethod {
@@ -21,7 +22,7 @@ impl AuthMethod for TokenMethod {
         &'a self,
         payload: &'a Map<String, Value>,
         request: &'a AuthRequest,
-    ) -> BoxFuture<'a, Result<Proof>> {
+    ) -> BoxFuture<'a, Result<Proof, LoginRefused>> {
         async move {
             let id = payload.get("id").and_then(Value::as_str).ok_or_else(|| Error::missing("id", "token"))?;
             let token = self.token.validate(id, Validation::default()).await?;
@@ -43,6 +44,7 @@ impl AuthMethod for TokenMethod {
                 ..Proof::of(user)
             })
         }
+        .map_err(LoginRefused::from)
         .boxed()
     }
 }

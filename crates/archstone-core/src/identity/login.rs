@@ -4,13 +4,13 @@
 //! the same: 401 after one hash. Only who knows the password learns that it has expired.
 
 use archstone_db::Tx;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::compliance::{Lock, SetBy, is_expired, password_expired};
 use super::password::Password;
 use super::sql::{self, StoredLocal, StoredPassword, StoredUser};
 use super::{Identity, User, UserOption};
-use crate::authz::{Allowed, Requester};
+use crate::authz::Allowed;
 use crate::error::{Error, Result};
 use crate::events::Event;
 use crate::freshness::Ref;
@@ -25,6 +25,29 @@ enum Proven {
     Expired,
 }
 
+/// A login that was refused, with what the listeners are told and the caller is not.
+#[derive(Debug)]
+pub struct LoginRefused {
+    /// What the caller is told.
+    pub error: Error,
+    /// The user, if the login named one that exists.
+    pub user_id: Option<UserId>,
+    /// The partial hash of a wrong password, where `[security_compliance] report_invalid_password_hash` wants it.
+    pub partial_password_hash: Option<String>,
+}
+
+impl From<Error> for LoginRefused {
+    fn from(error: Error) -> LoginRefused {
+        LoginRefused { error, user_id: None, partial_password_hash: None }
+    }
+}
+
+impl From<LoginRefused> for Error {
+    fn from(refused: LoginRefused) -> Error {
+        refused.error
+    }
+}
+
 /// A change of a password that was checked, ready for its transaction.
 pub(crate) struct PreparedPasswordChange {
     /// The row of the password that was proven.
@@ -37,14 +60,23 @@ impl Identity {
     ///
     /// Asked in this order: locked, wrong, disabled, expired. Failures are counted, and a success resets them and
     /// notes the day.
-    pub(crate) async fn authenticate_password(&self, user: Option<User>, password: Password) -> Result<User> {
-        let Some(user) = user else { return Err(self.refuse_unknown(password).await) };
-        let Some(stored) = sql::get_user(&self.foundation.db, &user.id).await? else {
-            return Err(self.refuse_unknown(password).await);
+    pub(crate) async fn authenticate_password(
+        &self,
+        user: Option<User>,
+        password: Password,
+    ) -> Result<User, LoginRefused> {
+        let stored = match user {
+            Some(user) => sql::get_user(&self.foundation.db, &user.id).await?,
+            None => None,
         };
-        match self.prove(&stored, password).await? {
+        let (stored, proven) = self.prove(stored, password).await?;
+        match proven {
             Proven::Valid => Ok(self.user_from(stored)),
-            Proven::Expired => Err(password_expired(&stored.id)),
+            Proven::Expired => Err(LoginRefused {
+                error: password_expired(&stored.id),
+                user_id: Some(stored.id),
+                partial_password_hash: None,
+            }),
         }
     }
 
@@ -58,11 +90,14 @@ impl Identity {
         original: Password,
         new: Password,
     ) -> Result<PreparedPasswordChange> {
-        let proof = match sql::get_user(&self.foundation.db, id).await? {
-            Some(user) => self.prove(&user, original.clone()).await.map(|_| user),
-            None => Err(self.refuse_unknown(original.clone()).await),
+        let user = sql::get_user(&self.foundation.db, id).await?;
+        let (user, _) = match self.prove(user, original).await {
+            Ok(proven) => proven,
+            Err(refused) => {
+                self.report_failed_login(allowed, id, &refused);
+                return Err(refused.error);
+            }
         };
-        let user = proof.inspect_err(|error| self.report_failed_login(allowed, id, &original, error))?;
         self.check_new_password(&user, &new).await.inspect_err(|error| {
             let mut event = Event::new("user", "updated", &**id, allowed);
             event.reason = Some((400, error.public_text().to_owned()));
@@ -90,34 +125,47 @@ impl Identity {
         Ok(())
     }
 
-    async fn prove(&self, user: &StoredUser, password: Password) -> Result<Proven> {
+    /// The user, and what the password proves of it.
+    async fn prove(&self, user: Option<StoredUser>, password: Password) -> Result<(StoredUser, Proven), LoginRefused> {
         let now = self.foundation.time.now();
-        let current = user.current_password();
-        let hash = current.and_then(|password| password.hash.as_deref());
-        // Also for a locked account, whose answer must not come sooner.
-        let matches = match hash {
-            Some(hash) => self.verify_secret(password, hash).await?,
-            None => self.verify_nothing(password).await.map(|()| false)?,
+        let current = user.as_ref().and_then(StoredUser::current_password);
+        // Also for a locked account, or none, whose answer must not come sooner.
+        let matches = match current.and_then(|current| current.hash.as_deref()) {
+            Some(hash) => self.verify_secret(password.clone(), hash).await?,
+            None => self.verify_nothing(password.clone()).await.map(|()| false)?,
         };
-        let Some(local) = &user.local else {
-            return Err(Error::unauthorized(format!("user {} has no password here", user.id)));
+        let Some(user) = user else { return Err(self.wrong(None, &password)) };
+        let Some(local) = &user.local else { return Err(self.wrong(Some(&user.id), &password)) };
+        let refused = |why: &str| LoginRefused {
+            error: Error::unauthorized(format!("user {} {why}", user.id)),
+            user_id: Some(user.id.clone()),
+            partial_password_hash: None,
         };
         let lock = self.compliance.lock(local, &user.options, now);
         if lock == Lock::Locked {
-            return Err(Error::unauthorized(format!("the account of user {} is locked", user.id)));
+            return Err(refused("is locked out"));
         }
         if !matches {
             self.count_failure(local, lock, now).await?;
-            return Err(Error::unauthorized(format!("wrong password for user {}", user.id)));
+            return Err(self.wrong(Some(&user.id), &password));
         }
         if !self.compliance.enabled(user.enabled, user.last_active(), &user.options, now.naive().date()) {
-            return Err(Error::unauthorized(format!("user {} is disabled", user.id)));
+            return Err(refused("is disabled"));
         }
-        if current.is_some_and(|current| is_expired(current, &user.options, now)) {
-            return Ok(Proven::Expired);
+        if user.current_password().is_some_and(|current| is_expired(current, &user.options, now)) {
+            return Ok((user, Proven::Expired));
         }
-        self.note_success(user, local, now).await?;
-        Ok(Proven::Valid)
+        self.note_success(&user, local, now).await?;
+        Ok((user, Proven::Valid))
+    }
+
+    fn wrong(&self, user: Option<&UserId>, password: &Password) -> LoginRefused {
+        let whose = user.map_or("an unknown user", |id| id);
+        LoginRefused {
+            error: Error::unauthorized(format!("wrong password for {whose}")),
+            user_id: user.cloned(),
+            partial_password_hash: self.compliance.partial_hash(password),
+        }
     }
 
     async fn count_failure(&self, local: &StoredLocal, lock: Lock, now: Timestamp) -> Result<()> {
@@ -157,13 +205,6 @@ impl Identity {
             .await
     }
 
-    async fn refuse_unknown(&self, password: Password) -> Error {
-        match self.verify_nothing(password).await {
-            Ok(()) => Error::unauthorized("unknown user"),
-            Err(error) => error,
-        }
-    }
-
     /// 400 unless the user may have this password now.
     async fn check_new_password(&self, user: &StoredUser, new: &Password) -> Result<()> {
         self.compliance.check_strength(Some(new))?;
@@ -184,14 +225,19 @@ impl Identity {
         Ok(())
     }
 
-    fn report_failed_login(&self, allowed: &Allowed, id: &UserId, wrong: &Password, error: &Error) {
+    fn report_failed_login(&self, allowed: &Allowed, id: &UserId, refused: &LoginRefused) {
         let mut event = Event::new("user", "authenticate", &**id, allowed);
-        event.requester = Requester::Nobody;
         event.outcome = "failure";
-        event.reason = Some((401, error.public_text().to_owned()));
-        if let Some(hash) = self.partial_hash(wrong) {
-            event.details.insert("partial_password_hash".to_owned(), Value::from(hash));
-        }
+        event.reason = Some((401, refused.error.public_text().to_owned()));
+        event.details.extend(refused.details());
         self.foundation.events.emit(event);
+    }
+}
+
+impl LoginRefused {
+    /// What it adds to the event of a failed login.
+    pub(crate) fn details(&self) -> Map<String, Value> {
+        let hash = self.partial_password_hash.as_ref();
+        hash.map(|hash| ("partial_password_hash".to_owned(), Value::from(hash.as_str()))).into_iter().collect()
     }
 }

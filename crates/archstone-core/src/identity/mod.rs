@@ -35,6 +35,7 @@ use password::{HashAlgorithm, HashOptions, HashPool, Hasher, PasswordError};
 
 pub use group::GroupPatch;
 pub(crate) use group::membership_event;
+pub use login::LoginRefused;
 pub use options::{UserOption, UserOptionChanges, UserOptions};
 pub use password::Password;
 pub use user::{NewUser, UserPatch};
@@ -160,12 +161,6 @@ impl Identity {
     /// Takes as long as [`verify_secret`](Self::verify_secret), where there is nothing to compare with.
     pub(crate) async fn verify_nothing(&self, secret: Password) -> Result<()> {
         Ok(self.pool.dummy_verify(secret).await?)
-    }
-
-    /// The partial hash of a wrong password, for the event of a failed login, where `[security_compliance]
-    /// report_invalid_password_hash` wants it.
-    pub(crate) fn partial_hash(&self, wrong: &Password) -> Option<String> {
-        self.compliance.partial_hash(wrong)
     }
 
     fn default_authorization_minutes(&self) -> i64 {

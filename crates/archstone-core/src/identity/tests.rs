@@ -11,6 +11,7 @@ use super::password::Password;
 use super::{FederatedIdentity, Group, GroupPatch, Identity, NewUser, User, UserOptionChanges, UserPatch};
 use crate::authz::Allowed;
 use crate::error::{ErrorKind, Result};
+use crate::events::Event;
 use crate::foundation::Foundation;
 use crate::id::{DomainId, GroupId, ProjectId, UserId};
 use crate::list::{Comparator, Filter, ListQuery};
@@ -56,7 +57,7 @@ impl Case {
 
     async fn log_in(&self, id: &UserId, password: &str) -> Result<User> {
         let user = self.identity.get_user_for_token(id).await?;
-        self.identity.authenticate_password(user, password.into()).await
+        Ok(self.identity.authenticate_password(user, password.into()).await?)
     }
 
     async fn names(&self, query: ListQuery) -> Vec<String> {
@@ -404,6 +405,10 @@ async fn a_locked_password_is_changed_by_administrators_only() {
     .await;
 }
 
+fn event_hash(event: &Event) -> Option<String> {
+    event.details.get("partial_password_hash").and_then(Value::as_str).map(str::to_owned)
+}
+
 #[tokio::test]
 async fn a_wrong_password_is_reported_by_a_part_of_its_hash() {
     testing::on_each_database(async |db| {
@@ -413,9 +418,21 @@ async fn a_wrong_password_is_reported_by_a_part_of_its_hash() {
         let id = case.user("ann").await.id;
         let mut listener = case.identity.foundation.events.listen();
         assert!(case.change_password(&id, "wrong", "new").await.is_err());
+        case.update(&id, UserPatch { enabled: Some(false), ..UserPatch::default() }).await.unwrap();
         let event = listener.try_recv().unwrap();
         assert_eq!((event.operation, event.outcome), ("authenticate", "failure"));
         assert_eq!(event.details["partial_password_hash"].as_str().unwrap().len(), 5);
+        let refused = async |password: &str| {
+            let user = case.identity.get_user_for_token(&id).await.unwrap();
+            case.identity.authenticate_password(user, password.into()).await.unwrap_err()
+        };
+        assert_eq!(refused("wrong").await.partial_password_hash, event_hash(&event));
+        let disabled = refused("pw").await;
+        assert_eq!(
+            (disabled.user_id.as_ref(), disabled.partial_password_hash),
+            (Some(&id), None),
+            "it is the right one"
+        );
     })
     .await;
 }
