@@ -206,7 +206,7 @@ async fn a_project_takes_what_belongs_to_it_and_nothing_else() {
         // Another kind of assignment whose target only looks the same.
         rows.push(assignment("UserDomain", &user, &gone));
         rows.extend(application_credential("a", 1, &user, &gone));
-        doors.insert(rows.into_iter().map(|row| row.to_owned()).collect()).await;
+        doors.insert(rows).await;
         doors.cascade.delete_project(&allowed(), &gone).await.unwrap();
 
         assert_eq!(doors.resource.get_project(&gone).await.unwrap(), None);
@@ -309,7 +309,7 @@ async fn a_domain_takes_all_that_is_in_it() {
             ),
         ];
         rows.extend(application_credential("a", 1, &user, "elsewhere"));
-        doors.insert(rows.into_iter().map(|row| row.to_owned()).collect()).await;
+        doors.insert(rows).await;
         assert_eq!(kind(doors.cascade.delete_domain(&allowed(), &gone).await), ErrorKind::ForbiddenOpen);
         doors.disable(&gone).await;
         doors.cascade.delete_domain(&allowed(), &gone).await.unwrap();

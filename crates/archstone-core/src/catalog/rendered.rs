@@ -72,9 +72,16 @@ pub struct ProjectFilter {
     pub(super) groups: Vec<Map<String, Value>>,
 }
 
-/// The tables as they were last loaded, and when the clock was read before.
+/// The tables as they were last loaded.
 #[derive(Clone, Default)]
-pub(super) struct Prepared(Arc<RwLock<Option<(Moment, Arc<CatalogTables>)>>>);
+pub(super) struct Prepared(Arc<RwLock<Option<Loaded>>>);
+
+#[derive(Clone)]
+struct Loaded {
+    /// When the clock was read, before they were loaded.
+    at: Moment,
+    tables: Arc<CatalogTables>,
+}
 
 impl Catalog {
     /// The catalog of a user in a project, or in no project.
@@ -97,13 +104,14 @@ impl Catalog {
     async fn tables(&self) -> Result<Arc<CatalogTables>> {
         let now = self.foundation.freshness.observe().await?;
         let kept = self.prepared.0.read().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some((loaded, tables)) = kept
-            && self.foundation.freshness.holds(loaded, &[Ref::Catalog])
+        if let Some(kept) = kept
+            && self.foundation.freshness.holds(kept.at, &[Ref::Catalog])
         {
-            return Ok(tables);
+            return Ok(kept.tables);
         }
         let tables = Arc::new(self.load_all().await?);
-        *self.prepared.0.write().unwrap_or_else(PoisonError::into_inner) = Some((now, Arc::clone(&tables)));
+        *self.prepared.0.write().unwrap_or_else(PoisonError::into_inner) =
+            Some(Loaded { at: now, tables: Arc::clone(&tables) });
         Ok(tables)
     }
 

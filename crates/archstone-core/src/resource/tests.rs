@@ -32,8 +32,8 @@ async fn make(resource: &Resource, name: &str, domain: &DomainId, parent: Option
     Ok(resource.create_project(&allowed(), project).await?.id)
 }
 
-fn options(immutable: Value) -> Option<Map<String, Value>> {
-    Some(Map::from_iter([("immutable".to_owned(), immutable)]))
+fn options(immutable: Value) -> Map<String, Value> {
+    Map::from_iter([("immutable".to_owned(), immutable)])
 }
 
 fn kind<T: std::fmt::Debug>(result: Result<T>) -> ErrorKind {
@@ -54,7 +54,7 @@ async fn a_project_comes_back_as_it_was_made() {
         let project = Project {
             description: None,
             tags: vec!["a".to_owned(), "b".to_owned()],
-            options: options(json!(false)).unwrap(),
+            options: options(json!(false)),
             extra: Map::from_iter([("x".to_owned(), json!({"y": [1, "é"]}))]),
             ..Project::named(" p ", Some(domain.clone()))
         };
@@ -228,14 +228,14 @@ async fn an_update_adds_and_replaces() {
             name: Some(" q ".to_owned()),
             description: Some(None),
             tags: Some(vec!["z".to_owned()]),
-            options: options(json!(true)),
+            options: Some(options(json!(true))),
             extra: Map::from_iter([("x".to_owned(), json!(1))]),
             ..ProjectPatch::default()
         };
         let updated = resource.update_project(&allowed(), &id, &patch).await.unwrap();
         assert_eq!(resource.get_project(&id).await.unwrap().as_ref(), Some(&updated));
         assert_eq!((updated.name.as_str(), updated.description, updated.tags), ("q", None, vec!["z".to_owned()]));
-        assert_eq!((updated.options, updated.extra.get("x")), (options(json!(true)).unwrap(), Some(&json!(1))));
+        assert_eq!((updated.options, updated.extra.get("x")), (options(json!(true)), Some(&json!(1))));
     })
     .await;
 }
@@ -247,12 +247,13 @@ async fn what_is_immutable_can_only_be_made_mutable() {
         let domain = make_domain(&resource, "d").await;
         let id = make(&resource, "p", &domain, None).await.unwrap();
         let update = async |patch| resource.update_project(&allowed(), &id, &patch).await;
-        update(ProjectPatch { options: options(json!(true)), ..ProjectPatch::default() }).await.unwrap();
-        let both = ProjectPatch { tags: Some(vec![]), options: options(json!(false)), ..ProjectPatch::default() };
+        update(ProjectPatch { options: Some(options(json!(true))), ..ProjectPatch::default() }).await.unwrap();
+        let both = ProjectPatch { tags: Some(vec![]), options: Some(options(json!(false))), ..ProjectPatch::default() };
         assert_eq!(kind(update(both).await), ErrorKind::ForbiddenOpen);
         assert_eq!(kind(update(ProjectPatch::default()).await), ErrorKind::ForbiddenOpen);
         assert_eq!(kind(resource.create_project_tag(&allowed(), &id, "t").await), ErrorKind::ForbiddenOpen);
-        let free = update(ProjectPatch { options: options(Value::Null), ..ProjectPatch::default() }).await.unwrap();
+        let free =
+            update(ProjectPatch { options: Some(options(Value::Null)), ..ProjectPatch::default() }).await.unwrap();
         assert!(free.options.is_empty());
         resource.create_project_tag(&allowed(), &id, " t ").await.unwrap();
         assert_eq!(resource.get_project(&id).await.unwrap().unwrap().tags, ["t"]);
