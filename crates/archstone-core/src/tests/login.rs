@@ -45,7 +45,7 @@ async fn application_credential(cloud: &Cloud, core: &Core, secret: &str) {
     cloud.write(&insert, &[]).await;
 }
 
-fn with_credential(payload: serde_json::Value) -> serde_json::Value {
+fn with_credential(payload: &serde_json::Value) -> serde_json::Value {
     json!({"methods": ["application_credential"], "application_credential": payload})
 }
 
@@ -54,7 +54,7 @@ async fn cve_2022_2447_a_token_ends_with_its_application_credential() {
     on_each_cloud(async |cloud| {
         let core = cloud.node("node").await;
         application_credential(cloud, &core, "secret").await;
-        let identity = with_credential(json!({"id": "cred", "secret": "secret"}));
+        let identity = with_credential(&json!({"id": "cred", "secret": "secret"}));
         let token = authenticate(&core, identity, json!(null)).await.unwrap();
         assert_eq!(token.token.expires_at, cloud.time.now().plus_seconds(60));
     })
@@ -67,7 +67,7 @@ async fn cve_2026_42998_an_application_credential_speaks_for_its_owner_only() {
         let core = cloud.node("node").await;
         application_credential(cloud, &core, "secret").await;
         let admin = json!({"name": "admin", "domain": {"id": "default"}});
-        let identity = with_credential(json!({"id": "cred", "secret": "secret", "user": admin}));
+        let identity = with_credential(&json!({"id": "cred", "secret": "secret", "user": admin}));
         let token = authenticate(&core, identity, json!(null)).await.unwrap();
         assert_eq!(token.token.caller.user_id, cloud.alice);
     })
@@ -79,7 +79,7 @@ async fn lp_2144966_a_token_by_an_application_credential_gets_no_other_scope() {
     on_each_cloud(async |cloud| {
         let core = cloud.node("node").await;
         application_credential(cloud, &core, "secret").await;
-        let identity = with_credential(json!({"id": "cred", "secret": "secret"}));
+        let identity = with_credential(&json!({"id": "cred", "secret": "secret"}));
         let token = authenticate(&core, identity, json!(null)).await.unwrap();
         for scope in [json!({"system": {"all": true}}), json!("unscoped"), json!({"project": {"id": &*cloud.work}})] {
             assert_eq!(kind(rescope(&core, &token.text, scope).await), Some(ErrorKind::Forbidden));

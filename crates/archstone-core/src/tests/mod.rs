@@ -42,7 +42,8 @@ fn allowed() -> Allowed {
 async fn on_each_cloud(body: impl AsyncFn(&Cloud)) {
     for dialect in configured() {
         eprintln!("on {dialect:?}:");
-        body(&Cloud::new(dialect).await).await;
+        let cloud = Box::pin(Cloud::new(dialect)).await;
+        Box::pin(body(&cloud)).await;
     }
 }
 
@@ -98,7 +99,9 @@ impl Cloud {
         let wrote = self.database.db.write(|tx| {
             Box::pin(async move {
                 tx.execute(statement).await?;
-                touched.iter().for_each(|touched| tx.touch(touched.clone().into()));
+                for touched in touched {
+                    tx.touch(touched.clone().into());
+                }
                 Ok::<_, DbError>(())
             })
         });

@@ -32,13 +32,16 @@ pub(super) fn routes(routes: &mut Routes) {
     }
     for (path, relation) in [
         ("/v3/auth/projects", rel("auth_projects")),
-        ("/v3/OS-FEDERATION/projects", extension_rel("OS-FEDERATION", "1.0", "projects")),
+        (
+            "/v3/OS-FEDERATION/projects",
+            extension_rel("OS-FEDERATION", "1.0", "projects").stands_for("/v3/auth/projects"),
+        ),
     ] {
         routes.path(path).rel(relation).get(Access::Rule("identity:get_auth_projects"), own_projects);
     }
     for (path, relation) in [
         ("/v3/auth/domains", rel("auth_domains")),
-        ("/v3/OS-FEDERATION/domains", extension_rel("OS-FEDERATION", "1.0", "domains")),
+        ("/v3/OS-FEDERATION/domains", extension_rel("OS-FEDERATION", "1.0", "domains").stands_for("/v3/auth/domains")),
     ] {
         routes.path(path).rel(relation).get(Access::Rule("identity:get_auth_domains"), own_domains);
     }

@@ -30,7 +30,7 @@ fn version_3(call: &Call) -> Value {
 
 async fn versions(call: Call) -> Result<Reply> {
     if wants_json_home(&call) {
-        return Ok(json_home(&call, "/v3"));
+        return Ok(json_home("/v3"));
     }
     let body = json!({"versions": {"values": [version_3(&call)]}});
     let location = format!("{}/v3/", call.base_url);
@@ -39,7 +39,7 @@ async fn versions(call: Call) -> Result<Reply> {
 
 async fn version(call: Call) -> Result<Reply> {
     if wants_json_home(&call) {
-        return Ok(json_home(&call, ""));
+        return Ok(json_home(""));
     }
     Ok(Reply::ok(&json!({"version": version_3(&call)})))
 }
@@ -74,18 +74,22 @@ fn wants_json_home(call: &Call) -> bool {
     quality("application/json-home") > quality("application/json")
 }
 
-/// The document that names every path by what it is for, made of the table of routes.
-fn json_home(call: &Call, prefix: &str) -> Reply {
+/// The document that names every path by what it is for.
+fn json_home(prefix: &str) -> Reply {
+    let mut reply = Reply::ok(&json!({"resources": json_home_resources(prefix)}));
+    reply.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json-home"));
+    reply
+}
+
+/// Its members, made of the table of routes.
+pub(super) fn json_home_resources(prefix: &str) -> Map<String, Value> {
     let mut resources = Map::new();
     for entry in super::routes().paths {
         let Some(relation) = entry.relation else { continue };
-        let href = format!("{prefix}{}", entry.path.trim_start_matches("/v3"));
+        let href = format!("{prefix}{}", relation.stands_for.unwrap_or(entry.path).trim_start_matches("/v3"));
         resources.insert(relation.rel.clone(), resource(&href, &relation));
     }
-    let mut reply = Reply::ok(&json!({"resources": resources}));
-    reply.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json-home"));
-    tracing::debug!(base_url = call.base_url, "served JSON home");
-    reply
+    resources
 }
 
 fn resource(href: &str, relation: &Relation) -> Value {

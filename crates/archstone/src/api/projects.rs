@@ -39,7 +39,7 @@ pub(super) fn routes(routes: &mut Routes) {
         .delete(Access::Rule("identity:delete_project_tags"), delete_tags);
     routes
         .path("/v3/projects/{project_id}/tags/{value}")
-        .rel(rel("project_tags"))
+        .rel(rel("project_tags").named_parameter("value", "tag_value"))
         .get(Access::Rule("identity:get_project_tag"), check_tag)
         .put(Access::Rule("identity:create_project_tag"), create_tag)
         .delete(Access::Rule("identity:delete_project_tag"), delete_tag);

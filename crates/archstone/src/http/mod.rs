@@ -16,10 +16,14 @@ mod schema;
 mod subject;
 
 pub(crate) use app::App;
+#[cfg(test)]
+pub(crate) use app::Peer;
 pub(crate) use call::Call;
 pub(crate) use collection::{Collection, attribute_as_bool};
 pub(crate) use listener::{Limits, bind, serve};
 pub(crate) use remote_policy::RemotePolicy;
 pub(crate) use reply::Reply;
 pub(crate) use routes::{Access, Relation, Routes, extension_rel, rel};
+#[cfg(test)]
+pub(crate) use schema::Schemas;
 pub(crate) use subject::SUBJECT_TOKEN;
