@@ -7,6 +7,4 @@ ACCEPTED: dict[tuple[str, int], str] = {
     ("middleware", 27): "NaN is not JSON: 400, where Python reads and writes it and other clients break",
     ("users", 33): "where an attribute is missing and another is too much, ours names the other",
     ("users", 67): "a negative limit is no limit, where Python cuts that many entries off the end",
-    ("variant_list_limit_public_endpoint_debug", 46): "a preflight is answered without Allow and Content-Type",
-    ("variant_list_limit_public_endpoint_debug", 48): "a preflight is answered without Allow and Content-Type",
 }

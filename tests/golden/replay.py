@@ -47,6 +47,7 @@ NEWEST_ONLY = {("revoke_events", 6), ("revoke_events", 10)}
 UPPER_CASE = {"users": "u", "projects": "pj"}
 # Python Keystone signs these with the program xmlsec1.
 NEEDS_XMLSEC = {("federation", 59), ("federation", 60)}
+TOKEN = re.compile(r"gAAAA[\w\-=]{40,}|eyJ[\w\-.]+")
 # What may revoke tokens; later tokens must be of a later second.
 REVOKING = re.compile(r"^(DELETE|PATCH) |^POST /v3/users/[^/]+/password$")
 
@@ -301,7 +302,8 @@ class Run:
         """Texts are our own, but name what they are about.
 
         Where the input is at fault, one of the names or ids of the recorded text at least; it dumps
-        whole bodies. Elsewhere every id, but not the words: "domain" or "token" are prose, too.
+        whole bodies. Elsewhere every id, but not the words: "domain" or "token" are prose, too. And
+        no token: the reference repeats those it does not find, ours stay secret.
         """
         wanted = step.get("message_mentions") or []
         error = reply.json().get("error") if wanted else None
@@ -312,7 +314,10 @@ class Run:
                 raise Difference("error.message (must mention one of)", wanted, text)
             return
         for mention in substitute([w for w in wanted if w.startswith("${")], self.bindings):
-            if mention not in text:
+            is_token = TOKEN.fullmatch(mention)
+            if is_token and mention in text and self.program == "archstone":
+                raise Difference("error.message (must not repeat the token)", "(no token)", text)
+            if not is_token and mention not in text:
                 raise Difference("error.message (must mention)", mention, text)
 
     def save(self, step, reply):
