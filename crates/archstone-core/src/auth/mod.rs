@@ -253,7 +253,7 @@ fn authentication_event(outcome: &Result<Proof, LoginRefused>, initiator: &Initi
     match outcome {
         Ok(proof) => event.id = proof.user.id.to_string(),
         Err(refused) => {
-            event.id = refused.user_id.as_deref().unwrap_or_default().to_owned();
+            refused.user_id.as_deref().unwrap_or_default().clone_into(&mut event.id);
             event.outcome = "failure";
             event.reason = Some((401, refused.error.public_text().to_owned()));
             event.details = refused.details();

@@ -23,7 +23,6 @@ pub struct GroupPatch {
     /// A new name; space around it is taken off.
     pub name: Option<String>,
     /// A new description, or none any more.
-    #[expect(clippy::option_option, reason = "an update tells an absent attribute from a null one")]
     pub description: Option<Option<String>>,
     /// Attributes to add or replace.
     pub extra: Map<String, Value>,

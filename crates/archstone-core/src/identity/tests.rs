@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::password::Password;
 use super::{FederatedIdentity, Group, GroupPatch, Identity, NewUser, User, UserOptionChanges, UserPatch};
 use crate::authz::Allowed;
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::events::Event;
 use crate::foundation::Foundation;
 use crate::id::{DomainId, GroupId, ProjectId, UserId};
@@ -556,7 +556,7 @@ async fn deleting_leaves_nothing_behind() {
         case.identity.add_user_to_group(&allowed(), &bob, &group).await.unwrap();
         let lock = UserPatch { options: options(&json!({"lock_password": true})), ..UserPatch::default() };
         case.update(&ann, lock).await.unwrap();
-        let (identity, gone) = (&case.identity, &[ann.clone()]);
+        let (identity, gone) = (&case.identity, std::slice::from_ref(&ann));
         db.write(|tx| Box::pin(async move { identity.delete_users_in(tx, gone).await })).await.unwrap();
         assert_eq!(case.identity.get_user_for_token(&ann).await.unwrap(), None);
         assert_eq!(case.identity.get_user_by_name("ann", &"default".into()).await.unwrap(), None);
@@ -597,7 +597,7 @@ async fn a_membership_is_there_once_and_goes_once() {
             identity.add_user_to_group(allowed, ann, group).await.unwrap();
         }
         identity.check_user_in_group(allowed, ann, group).await.unwrap();
-        assert_eq!(identity.list_group_ids_of_user(ann).await.unwrap(), [group.clone()]);
+        assert_eq!(identity.list_group_ids_of_user(ann).await.unwrap(), std::slice::from_ref(group));
         let (members, _) = identity.list_users_in_group(allowed, group, &ListQuery::default()).await.unwrap();
         assert_eq!(members.items.iter().map(|user| &user.id).collect::<Vec<_>>(), [ann]);
         let remove = async || -> Result<()> {
@@ -640,11 +640,11 @@ async fn a_membership_by_an_identity_provider_ends_with_its_time() {
         assert_eq!(groups.items[0].expires_at, Timestamp::parse("2026-11-22T12:02:00Z"));
         case.identity.check_user_in_group(&allowed(), user, group).await.unwrap();
         let both = (group.clone(), user.clone());
-        assert_eq!(case.identity.list_memberships(&[group.clone()]).await.unwrap(), [both]);
+        assert_eq!(case.identity.list_memberships(std::slice::from_ref(group)).await.unwrap(), [both]);
         case.time.advance(1);
         assert_eq!(case.identity.list_group_ids_of_user(user).await.unwrap(), Vec::<GroupId>::new());
         assert_eq!(kind(case.identity.check_user_in_group(&allowed(), user, group).await), ErrorKind::NotFound);
-        assert_eq!(case.identity.list_memberships(&[group.clone()]).await.unwrap(), []);
+        assert_eq!(case.identity.list_memberships(std::slice::from_ref(group)).await.unwrap(), []);
     })
     .await;
 }
@@ -667,6 +667,38 @@ async fn a_group_has_a_unique_short_name_and_stays_in_its_domain() {
         let (found, _) =
             case.identity.list_groups(&allowed(), &filtered("name", "on", Comparator::StartsWith)).await.unwrap();
         assert_eq!(found.items.iter().map(|group| &group.id).collect::<Vec<_>>(), [&one]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn cve_2018_20170_an_unknown_user_costs_a_hash() {
+    testing::on_each_database(async |db| {
+        let time = TimeSource::fixed(Timestamp::parse("2026-11-22T12:00:00Z").unwrap());
+        let config = "[DEFAULT]\nstrict_password_check = true\n[identity]\npassword_hash_rounds = 4";
+        let identity = Identity::new(Foundation { time, ..foundation(db, config) }).unwrap();
+        // That a hash is made shows where making one fails.
+        let too_long = || Password::new("x".repeat(73));
+        let error = Error::from(identity.authenticate_password(None, too_long()).await.unwrap_err());
+        assert_eq!(error.kind, ErrorKind::ForbiddenOpen);
+        let error = Error::from(identity.authenticate_password(None, "short".into()).await.unwrap_err());
+        assert_eq!(error.kind, ErrorKind::Unauthorized);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn cve_2021_38155_a_locked_account_answers_like_an_unknown_user() {
+    testing::on_each_database(async |db| {
+        let case = Case::new(db, "lockout_failure_attempts = 1").await;
+        let id = case.user("ann").await.id;
+        let answer = async |id: &UserId, password: &str| {
+            let error = case.log_in(id, password).await.unwrap_err();
+            (error.kind.clone(), error.public_text().to_owned())
+        };
+        let wrong = answer(&id, "wrong").await;
+        assert_eq!(answer(&id, "pw").await, wrong, "locked, with the right password");
+        assert_eq!(answer(&"nobody".into(), "pw").await, wrong);
     })
     .await;
 }

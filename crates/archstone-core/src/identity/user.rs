@@ -32,7 +32,6 @@ pub struct NewUser {
     /// Whether it may log in.
     pub enabled: bool,
     /// No password, an account whose password is null, or a password.
-    #[expect(clippy::option_option, reason = "a null password counts as one that nobody knows")]
     pub password: Option<Option<Password>>,
     /// A project, which need not exist but must not be a domain.
     pub default_project_id: Option<ProjectId>,
@@ -62,7 +61,6 @@ impl NewUser {
 
 /// What a user's update changes: `None` leaves an attribute as it is.
 #[derive(Clone, Debug, Default)]
-#[expect(clippy::option_option, reason = "an update tells an absent attribute from a null one")]
 pub struct UserPatch {
     /// Only what it is already.
     pub domain_id: Option<DomainId>,
@@ -85,6 +83,7 @@ pub struct UserPatch {
 /// An update that was checked and whose password is hashed, ready for its transaction.
 pub(crate) struct PreparedUserUpdate {
     patch: UserPatch,
+    #[expect(clippy::option_option, reason = "no password is not a null one")]
     password: Option<Option<String>>,
 }
 

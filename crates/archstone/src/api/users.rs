@@ -60,7 +60,7 @@ async fn list(call: Call) -> Result<Reply> {
     let allowed = call.allow(target).await?;
     let mut query = list_query(&call, FILTERS)?;
     if let (Some(domain_id), None) = (call.scope_domain(), query.exact("domain_id")) {
-        query.filters.push(Filter::equals("domain_id", &**domain_id));
+        query.filters.push(Filter::equals("domain_id", domain_id));
     }
     let (page, remaining) = call.core.identity.list_users(&allowed, &query).await?;
     Call::ok(&call.collection(Collection {

@@ -61,7 +61,11 @@ impl Schemas {
                 .map_err(|error| error.to_string())
         });
         let validator = validator.as_ref().map_err(|error| Error::internal(format!("schema {name}: {error}")))?;
-        match validator.iter_errors(value).next() {
+        // What is missing says more than what is too much.
+        let too_much = |error: &jsonschema::ValidationError<'_>| {
+            matches!(error.kind(), jsonschema::error::ValidationErrorKind::AdditionalProperties { .. })
+        };
+        match validator.iter_errors(value).min_by_key(too_much) {
             None => Ok(()),
             Some(error) => Err(Error::bad_request(describe(&error))),
         }
