@@ -89,7 +89,7 @@ async fn nodes_agree_after_each_of_many_writes() {
             for node in &nodes {
                 match validate(node, &token.text).await {
                     Ok(token) => {
-                        assert_eq!((enabled, &token.body["project"]["name"]), (true, &json!(format!("work {step}"))))
+                        assert_eq!((enabled, &token.body["project"]["name"]), (true, &json!(format!("work {step}"))));
                     }
                     refused => assert_eq!((enabled, kind(refused)), (false, Some(ErrorKind::NotFound))),
                 }
