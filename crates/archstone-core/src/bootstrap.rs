@@ -7,7 +7,7 @@ use crate::Core;
 use crate::assignment::{Actor, Grant, GrantTarget, Role};
 use crate::authz::Allowed;
 use crate::catalog::{Endpoint, EndpointPatch, Region, Service};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Found as _, Result};
 use crate::id::{DomainId, EndpointId, ProjectId, RegionId, RoleId, ServiceId, UserId};
 use crate::identity::password::Password;
 use crate::identity::{NewUser, UserPatch};
@@ -139,7 +139,7 @@ impl Core {
             unless_conflict(self.assignment.create_implied_role(allowed, prior, implied).await)?;
         }
         // Clouds from before the manager role have admin imply member directly.
-        self.assignment.delete_implied_role(allowed, &admin, &member).await?;
+        self.assignment.delete_implied_role(allowed, &admin, &member).await.found()?;
         Ok(admin)
     }
 

@@ -66,6 +66,8 @@ pub struct Core {
     pub identity: Identity,
     /// Roles and assignments.
     pub assignment: Assignment,
+    /// Application credentials.
+    pub application_credential: ApplicationCredentials,
     /// Tokens.
     pub token: Token,
     /// Login.
@@ -85,7 +87,8 @@ impl Core {
         let catalog = Catalog::new(foundation.clone());
         let identity = Identity::new(foundation.clone())?;
         let assignment = Assignment::new(foundation.clone(), resource.clone(), identity.clone());
-        let application_credential = ApplicationCredentials::new(foundation.clone(), identity.clone());
+        let application_credential =
+            ApplicationCredentials::new(foundation.clone(), identity.clone(), assignment.clone());
         let revoke = Revoke::new(foundation.clone());
         let sources = TokenSources {
             resource: resource.clone(),
@@ -104,7 +107,14 @@ impl Core {
             &application_credential,
             token.clone(),
         );
-        let cascade = Cascade::new(foundation.clone(), resource.clone(), identity.clone(), revoke);
+        let cascade = Cascade::new(
+            foundation.clone(),
+            resource.clone(),
+            identity.clone(),
+            assignment.clone(),
+            application_credential.clone(),
+            revoke,
+        );
         Ok(Core {
             config: Arc::clone(&foundation.config),
             authorizer: Arc::clone(&foundation.authorizer),
@@ -113,6 +123,7 @@ impl Core {
             catalog,
             identity,
             assignment,
+            application_credential,
             token,
             auth,
             cascade,

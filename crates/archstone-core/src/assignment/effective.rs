@@ -45,6 +45,23 @@ impl RoleGraph {
         all
     }
 
+    /// Each step of implication from this role on, as (prior, implied); each once, also in a circle.
+    pub(super) fn steps<'a>(&'a self, role: &RoleId) -> Vec<(&'a RoleId, &'a RoleId)> {
+        let mut steps = Vec::new();
+        let mut visited = BTreeSet::new();
+        let mut next: Vec<&RoleId> = self.implied.get_key_value(role).map(|(role, _)| role).into_iter().collect();
+        while let Some(prior) = next.pop() {
+            if !visited.insert(prior) {
+                continue;
+            }
+            for implied in self.implied.get(prior).map(Vec::as_slice).unwrap_or_default() {
+                steps.push((prior, implied));
+                next.push(implied);
+            }
+        }
+        steps
+    }
+
     /// The global ones among these roles, by name. Roles of a domain have done their work when others were implied.
     pub fn global(&self, roles: impl IntoIterator<Item = RoleId>) -> Vec<EffectiveRole> {
         let mut out: Vec<EffectiveRole> = roles
@@ -80,6 +97,16 @@ impl Assignment {
     ) -> Result<Vec<RoleId>> {
         let above = self.resource.list_parent_ids(&project.id).await?;
         sql::assigned_on_project(&self.foundation.db, user, groups, project, &above).await
+    }
+
+    /// The global roles that a user has on a project now, by itself, by groups, by inheritance and by implication; none
+    /// on a project that does not exist.
+    pub(crate) async fn list_effective_role_ids(&self, user: &UserId, project: &ProjectId) -> Result<BTreeSet<RoleId>> {
+        let Some(project) = self.resource.get_project(project).await? else { return Ok(BTreeSet::new()) };
+        let groups = self.identity.list_group_ids_of_user(user).await?;
+        let assigned = self.assigned_on_project(user, &groups, &project).await?;
+        let graph = self.role_graph().await?;
+        Ok(graph.global(graph.expand(assigned)).into_iter().map(|role| role.id).collect())
     }
 
     /// The ids of the roles assigned to a user or its groups on a domain. Not expanded.
@@ -121,12 +148,10 @@ impl Assignment {
                 (true, false) => {}
             }
         }
-        for domain in &inheriting_domains {
-            projects.extend(self.resource.list_project_ids_of_domain(domain).await?);
-        }
-        for project in &inheriting_projects {
-            projects.extend(self.resource.list_subtree_ids(project).await?);
-        }
+        let of_domains: Vec<DomainId> = inheriting_domains.into_iter().collect();
+        projects.extend(self.resource.list_project_ids_of_domains(&of_domains).await?.into_values().flatten());
+        let below: Vec<ProjectId> = inheriting_projects.into_iter().collect();
+        projects.extend(self.resource.list_subtree_ids_of(&below).await?.into_values().flatten());
         Ok(projects.into_iter().collect())
     }
 

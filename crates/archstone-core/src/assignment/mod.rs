@@ -2,13 +2,21 @@
 //!
 //! **Invariant:** a user's id never stands for a group's: every query of assignments names the kind of the actor
 //! together with its id (OSSA-2014-015).
+//!
+//! **Invariant:** every change of a grant touches [`Ref::Assignments`](crate::freshness::Ref::Assignments) with the
+//! actor's id, every change of a role or of what it implies [`Ref::Roles`](crate::freshness::Ref::Roles).
+//!
+//! Deleting a role is not here: it ends application credentials too, see [`cascade`](crate::cascade).
 
 mod effective;
 mod grant;
+mod listing;
 mod role;
 mod sql;
+#[cfg(test)]
+mod tests;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::foundation::Foundation;
 use crate::id::{DomainId, RoleId};
@@ -17,6 +25,11 @@ use crate::resource::Resource;
 
 pub use effective::{EffectiveRole, RoleGraph};
 pub use grant::{Actor, Grant, GrantTarget};
+pub use listing::{AssignmentQuery, Named, Names, RoleAssignment, Source};
+pub use role::{RoleInferences, RolePatch};
+
+/// The name of the one resource option that roles have.
+pub const IMMUTABLE: &str = "immutable";
 
 /// A role. One with a domain only implies others: it never shows in a token.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,6 +46,29 @@ pub struct Role {
     pub options: Map<String, Value>,
     /// What the caller added.
     pub extra: Map<String, Value>,
+}
+
+impl Role {
+    /// Whether it may not be changed or deleted.
+    pub(crate) fn is_immutable(&self) -> bool {
+        self.options.get(IMMUTABLE).and_then(Value::as_bool).unwrap_or(false)
+    }
+
+    /// What policy rules may look at as `target.role`.
+    pub fn target(&self) -> Value {
+        let mut seen = self.extra.clone();
+        let own = json!({
+            "id": &*self.id,
+            "name": self.name,
+            "domain_id": self.domain_id.as_deref(),
+            "description": self.description,
+            "options": self.options,
+        });
+        if let Value::Object(own) = own {
+            seen.extend(own);
+        }
+        Value::Object(seen)
+    }
 }
 
 /// The door of roles and assignments.

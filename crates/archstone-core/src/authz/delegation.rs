@@ -50,6 +50,30 @@ impl Delegation {
         }
     }
 
+    /// Application credentials and access rules are for the user itself, and for tokens by such a credential: whoever
+    /// acts by a trust, OAuth or an EC2 credential would get hold of something that outlives the delegation and does
+    /// not tell of it (lp:2150089; `keystone.api.users._block_delegated_token_app_creds`).
+    pub fn check_application_credentials(&self) -> Result<()> {
+        match self {
+            Delegation::None | Delegation::ApplicationCredential { .. } => Ok(()),
+            other => {
+                Err(Error::forbidden(format!("a token by {} cannot see application credentials", other.describe())))
+            }
+        }
+    }
+
+    /// As [`Delegation::check_application_credentials`], to make or delete them: an application credential must have
+    /// been made for it (`unrestricted`).
+    pub fn check_manages_application_credentials(&self) -> Result<()> {
+        self.check_application_credentials()?;
+        match self {
+            Delegation::ApplicationCredential { unrestricted: false, .. } => {
+                Err(Error::forbidden("a restricted application credential cannot manage application credentials"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// What the operator's log calls it.
     pub fn describe(&self) -> &'static str {
         match self {

@@ -8,11 +8,14 @@ mod actors;
 mod domain;
 mod group;
 mod project;
+mod role;
 mod sql;
 #[cfg(test)]
 mod tests;
 mod user;
 
+use crate::application_credential::ApplicationCredentials;
+use crate::assignment::Assignment;
 use crate::authz::Allowed;
 use crate::events::Event;
 use crate::foundation::Foundation;
@@ -27,6 +30,8 @@ pub struct Cascade {
     foundation: Foundation,
     resource: Resource,
     identity: Identity,
+    assignment: Assignment,
+    application_credential: ApplicationCredentials,
     revoke: Revoke,
 }
 
@@ -41,8 +46,15 @@ struct Removed {
 
 impl Cascade {
     /// A door onto this foundation and these doors.
-    pub fn new(foundation: Foundation, resource: Resource, identity: Identity, revoke: Revoke) -> Cascade {
-        Cascade { foundation, resource, identity, revoke }
+    pub fn new(
+        foundation: Foundation,
+        resource: Resource,
+        identity: Identity,
+        assignment: Assignment,
+        application_credential: ApplicationCredentials,
+        revoke: Revoke,
+    ) -> Cascade {
+        Cascade { foundation, resource, identity, assignment, application_credential, revoke }
     }
 
     /// A domain is also told of as a project, as the reference does it.

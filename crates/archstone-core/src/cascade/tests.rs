@@ -10,6 +10,8 @@ use sea_query::{Expr, ExprTrait as _, Iden, InsertStatement, IntoIden, IntoTable
 use serde_json::{Map, json};
 
 use super::Cascade;
+use crate::application_credential::ApplicationCredentials;
+use crate::assignment;
 use crate::authz::Allowed;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{DomainId, GroupId, ProjectId, UserId};
@@ -35,7 +37,9 @@ impl Doors {
         let resource = Resource::new(foundation.clone());
         let identity = Identity::new(foundation.clone()).unwrap();
         let revoke = Revoke::new(foundation.clone());
-        let cascade = Cascade::new(foundation, resource.clone(), identity.clone(), revoke);
+        let assignment = assignment::Assignment::new(foundation.clone(), resource.clone(), identity.clone());
+        let credentials = ApplicationCredentials::new(foundation.clone(), identity.clone(), assignment.clone());
+        let cascade = Cascade::new(foundation, resource.clone(), identity.clone(), assignment, credentials, revoke);
         Doors { db: db.clone(), resource, identity, cascade }
     }
 

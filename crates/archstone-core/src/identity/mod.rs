@@ -163,6 +163,11 @@ impl Identity {
         Ok(self.pool.dummy_verify(secret).await?)
     }
 
+    /// Hashes a secret as passwords are hashed. 403 if it is too long and `[identity] strict_password_check` is on.
+    pub(crate) async fn hash_secret(&self, secret: Password) -> Result<String> {
+        Ok(self.pool.hash(secret).await?)
+    }
+
     fn default_authorization_minutes(&self) -> i64 {
         i64::try_from(self.foundation.config.federation.default_authorization_ttl).unwrap_or(i64::MAX)
     }

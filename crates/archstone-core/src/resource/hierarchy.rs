@@ -1,5 +1,7 @@
 //! The tree of projects.
 
+use std::collections::HashMap;
+
 use super::{Project, Resource, sql};
 use crate::authz::Allowed;
 use crate::error::Result;
@@ -16,9 +18,17 @@ impl Resource {
         sql::subtree_ids(&self.foundation.db, id).await
     }
 
-    /// The ids of all projects of a domain.
-    pub(crate) async fn list_project_ids_of_domain(&self, id: &DomainId) -> Result<Vec<ProjectId>> {
-        sql::project_ids_of_domain(&self.foundation.db, id).await
+    /// The ids of all projects of each of these domains.
+    pub(crate) async fn list_project_ids_of_domains(
+        &self,
+        ids: &[DomainId],
+    ) -> Result<HashMap<DomainId, Vec<ProjectId>>> {
+        sql::project_ids_of_domains(&self.foundation.db, ids).await
+    }
+
+    /// The ids of all projects below each of these.
+    pub(crate) async fn list_subtree_ids_of(&self, ids: &[ProjectId]) -> Result<HashMap<ProjectId, Vec<ProjectId>>> {
+        sql::subtree_ids_of(&self.foundation.db, ids).await
     }
 
     /// The projects above one, the nearest first, up to and including its domain.

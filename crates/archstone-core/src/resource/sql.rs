@@ -1,6 +1,6 @@
 //! Queries of `project`, `project_tag` and `project_option`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use archstone_db::tables::{Project as ProjectTable, ProjectOption, ProjectTag};
 use archstone_db::{DbError, Query, Row, Tx, json_text};
@@ -331,6 +331,67 @@ pub(super) async fn delete_projects(tx: &mut Tx<'_>, ids: &[ProjectId]) -> Resul
         tx.execute(&delete).await?;
     }
     Ok(())
+}
+
+pub(super) async fn project_ids_of_domains(
+    mut db: impl Query,
+    ids: &[DomainId],
+) -> Result<HashMap<DomainId, Vec<ProjectId>>> {
+    let mut found: HashMap<DomainId, Vec<ProjectId>> = HashMap::new();
+    for chunk in ids.chunks(CHUNK) {
+        let mut select = Sql::select();
+        select
+            .columns([ProjectTable::Id, ProjectTable::DomainId])
+            .from(ProjectTable::Table)
+            .and_where(Expr::col(ProjectTable::DomainId).is_in(chunk.iter().map(|id| &**id)));
+        for row in db.by_ref().fetch_all(&select).await? {
+            found.entry(row.get::<String>("domain_id")?.into()).or_default().push(id_from(&row)?);
+        }
+    }
+    Ok(found)
+}
+
+/// Those below each of these projects, in no order. One query for each [`CHUNK`] of them, however deep.
+pub(super) async fn subtree_ids_of(
+    mut db: impl Query,
+    ids: &[ProjectId],
+) -> Result<HashMap<ProjectId, Vec<ProjectId>>> {
+    let walked = Alias::new("walked");
+    let [root, depth] = ["root", "depth"].map(Alias::new);
+    let mut found: HashMap<ProjectId, HashSet<ProjectId>> = HashMap::new();
+    for chunk in ids.chunks(CHUNK) {
+        let mut start = Sql::select();
+        start
+            .columns([ProjectTable::Id, ProjectTable::ParentId])
+            .expr(Expr::val(1_i32))
+            .from(ProjectTable::Table)
+            .and_where(Expr::col(ProjectTable::ParentId).is_in(chunk.iter().map(|id| &**id)));
+        let mut step = Sql::select();
+        step.column((ProjectTable::Table, ProjectTable::Id))
+            .column((walked.clone(), root.clone()))
+            .expr(Expr::col((walked.clone(), depth.clone())).add(1_i32))
+            .from(ProjectTable::Table)
+            .inner_join(
+                walked.clone(),
+                Expr::col((ProjectTable::Table, ProjectTable::ParentId)).equals((walked.clone(), Alias::new("id"))),
+            )
+            .and_where(Expr::col((walked.clone(), depth.clone())).lt(DEEPEST));
+        let mut walking = CommonTableExpression::new();
+        walking
+            .table_name(walked.clone())
+            .columns([Alias::new("id"), root.clone(), depth.clone()])
+            .query(start.union(UnionType::All, step).to_owned());
+        let mut select: SelectStatement = Sql::select();
+        select
+            .column(ProjectTable::Id)
+            .column(root.clone())
+            .from(walked.clone())
+            .with_cte(WithClause::new().recursive(true).cte(walking).to_owned());
+        for row in db.by_ref().fetch_all(&select).await? {
+            found.entry(row.get::<String>("root")?.into()).or_default().insert(id_from(&row)?);
+        }
+    }
+    Ok(found.into_iter().map(|(root, below)| (root, below.into_iter().collect())).collect())
 }
 
 pub(super) async fn insert_project(tx: &mut Tx<'_>, project: &Project) -> Result<()> {

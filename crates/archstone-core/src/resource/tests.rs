@@ -167,7 +167,10 @@ async fn the_tree_is_walked_both_ways() {
         assert_eq!(parents.iter().map(|project| project.id.clone()).collect::<Vec<_>>(), [left, top.clone(), root]);
         assert_eq!(names(&resource.list_subtree(&allowed(), &top).await.unwrap()), ["leaf", "left", "right"]);
         assert!(resource.list_subtree_ids(&right).await.unwrap().is_empty());
-        assert_eq!(resource.list_project_ids_of_domain(&domain).await.unwrap().len(), 4);
+        assert_eq!(
+            resource.list_project_ids_of_domains(std::slice::from_ref(&domain)).await.unwrap()[&domain].len(),
+            4
+        );
     })
     .await;
 }

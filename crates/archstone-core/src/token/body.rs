@@ -55,7 +55,7 @@ pub(super) fn render(
         let mut view = json!({
             "id": &*credential.id,
             "name": credential.name,
-            "restricted": !credential.unrestricted,
+            "restricted": !credential.is_unrestricted(),
         });
         if let Some(rules) = credential.access_rules.as_ref().filter(|rules| !rules.is_empty()) {
             let rules: Vec<Value> = rules

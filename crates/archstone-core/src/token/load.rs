@@ -100,10 +100,7 @@ impl Token {
             expires_at,
             body,
             catalog,
-            has_access_rules: subject
-                .application_credential
-                .as_ref()
-                .is_some_and(|credential| credential.access_rules.is_some()),
+            access_rules: subject.application_credential.and_then(|credential| credential.access_rules),
             rendered: [OnceLock::new(), OnceLock::new()],
             unrevoked_as_of: Mutex::new(None),
             user_enabled: subject.user.enabled,
@@ -201,7 +198,7 @@ fn delegation_of(payload: &Payload, credential: Option<&ApplicationCredential>) 
     if let Some(credential) = credential {
         return Delegation::ApplicationCredential {
             id: credential.id.clone(),
-            unrestricted: credential.unrestricted,
+            unrestricted: credential.is_unrestricted(),
             access_rules: credential.access_rules.is_some(),
         };
     }

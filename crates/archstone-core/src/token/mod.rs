@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use keystone_token::{AuditId, AuditIds, Payload, UnixMicros};
 use serde_json::{Map, Value};
 
-use crate::application_credential::ApplicationCredentials;
+use crate::application_credential::{AccessRule, ApplicationCredentials};
 use crate::assignment::{Assignment, EffectiveRole};
 use crate::authz::{Allowed, Caller, Delegation};
 use crate::catalog::{Catalog, CatalogService};
@@ -48,8 +48,8 @@ pub struct ValidatedToken {
     pub body: Map<String, Value>,
     /// The catalog, for a token with a scope.
     pub catalog: Option<Vec<CatalogService>>,
-    /// Whether its application credential has access rules, which the validating service must know how to obey.
-    pub has_access_rules: bool,
+    /// The access rules of its application credential, which the validating service must know how to obey.
+    pub access_rules: Option<Vec<AccessRule>>,
     /// The body as the program sends it, with and without the catalog: rendered when first asked for.
     pub rendered: [OnceLock<bytes::Bytes>; 2],
     /// Up to which moment no revocation event was found to end it.
@@ -62,6 +62,15 @@ impl ValidatedToken {
     /// How the token came to stand for its user.
     pub fn delegation(&self) -> &Delegation {
         &self.caller.delegation
+    }
+
+    /// Whether access rules let it make a request to this service, of a type that its catalog knows
+    /// (`keystonemiddleware.auth_token.BaseAuthProtocol.validate_allowed_request`). Without rules it may make any.
+    pub fn access_rules_allow(&self, service: &str, method: &str, path: &str) -> bool {
+        let Some(rules) = &self.access_rules else { return true };
+        let in_catalog = |entry: &CatalogService| entry.service_type.as_deref().is_some_and(|known| known == service);
+        self.catalog.as_ref().is_some_and(|catalog| catalog.iter().any(in_catalog))
+            && rules.iter().any(|rule| rule.allows(service, method, path))
     }
 
     fn facts(&self) -> (String, Option<String>) {
@@ -200,7 +209,7 @@ impl Token {
         if !token.user_enabled {
             return Err(self.revoke_for_disabled_user(&token).await);
         }
-        if token.has_access_rules && !validation.knows_access_rules {
+        if token.access_rules.is_some() && !validation.knows_access_rules {
             return Err(Error::token_not_found(
                 "the token's application credential has access rules, and the service that validates it does not know \
                  of them: its keystonemiddleware must be upgraded",
