@@ -36,9 +36,6 @@ FEATURES = {
         steps={("auth_tokens", 95), ("auth_tokens", 96), ("auth_tokens", 97), ("middleware", 33), ("middleware", 34)},
     ),
     "trusts": Feature(LATER, {"trusts", "variant_trust_redelegation"}, "/OS-TRUST/", "OS-TRUST:trust"),
-    "application credentials": Feature(
-        LATER, {"application_credentials"}, "/application_credentials|/access_rules", '"application_credential"'
-    ),
     "credentials": Feature(LATER, {"credentials"}, "/credentials|/ec2tokens|/s3tokens"),
     "MFA and TOTP": Feature(LATER, {"mfa_totp_receipts"}),
     "unified limits": Feature(LATER, {"limits"}, "/limits|/registered_limits|include_limits"),
@@ -50,7 +47,6 @@ FEATURES = {
     "endpoint policies": Feature(LATER, path="/OS-ENDPOINT-POLICY|/v3/policies"),
     "domain configuration": Feature(LATER, path="/domains/([^/]+/)?config"),
     "OS-SIMPLE-CERT": Feature("answers 410 to clients of another age; " + LATER, path="/OS-SIMPLE-CERT/"),
-    "role inference API": Feature(LATER, path="/implies|/role_inferences"),
 }
 
 

@@ -1,13 +1,17 @@
 //! The API, a file or folder for each family of URLs: the routes with their rules, bodies and handlers.
 
+mod application_credentials;
 mod auth;
 pub(crate) mod body;
 mod discovery;
 mod domains;
 mod endpoints;
+mod grants;
 mod groups;
 mod projects;
 mod regions;
+mod role_assignments;
+mod roles;
 mod services;
 mod users;
 
@@ -25,6 +29,10 @@ pub(crate) fn routes() -> Routes {
     regions::routes(&mut routes);
     services::routes(&mut routes);
     users::routes(&mut routes);
+    roles::routes(&mut routes);
+    grants::routes(&mut routes);
+    role_assignments::routes(&mut routes);
+    application_credentials::routes(&mut routes);
     routes
 }
 

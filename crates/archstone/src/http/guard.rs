@@ -7,6 +7,7 @@ use archstone_core::Core;
 use archstone_core::authz::{Delegation, Requester};
 use archstone_core::error::{Error, ErrorKind};
 use archstone_core::token::{ValidatedToken, Validation};
+use http::Method;
 use http::request::Parts;
 
 /// Why a request ends before it is looked at.
@@ -34,8 +35,37 @@ pub(crate) async fn identify(core: &Core, parts: &Parts) -> Result<(Requester, O
             error: Error::forbidden("a token of an EC2 credential cannot be used with the Identity API"),
             middleware: true,
         }),
+        Ok(token) if !within_access_rules(core, parts, &token).await? => Err(Refusal {
+            error: Error::unauthorized("the access rules of the token's application credential allow no such request"),
+            middleware: true,
+        }),
         Ok(token) => Ok((Requester::User(Arc::clone(&token.caller)), Some(token))),
         Err(error) if error.kind == ErrorKind::TokenNotFound => Ok((Requester::Nobody, None)),
         Err(error) => Err(Refusal { error, middleware: true }),
+    }
+}
+
+/// Whether the access rules of the token's application credential, if it has any, let it make this request.
+///
+/// A token may always be validated. A request that another service makes for the user is not the user's own: the
+/// reference lets it pass for a service token of any kind; here that must be a valid one of somebody with the role
+/// `service`.
+async fn within_access_rules(core: &Core, parts: &Parts, token: &ValidatedToken) -> Result<bool, Refusal> {
+    const IDENTITY: &str = "identity";
+    let path = parts.uri.path();
+    let validates = parts.method == Method::GET && path.ends_with("/v3/auth/tokens");
+    if validates || token.access_rules_allow(IDENTITY, parts.method.as_str(), path) {
+        return Ok(true);
+    }
+    let Some(text) = parts.headers.get("x-service-token").and_then(|value| value.to_str().ok()) else {
+        return Ok(false);
+    };
+    match core.token.validate(text, Validation::of_caller()).await {
+        Ok(service) => Ok(service.access_rules.is_none() && service.caller.roles.iter().any(|role| role == "service")),
+        Err(error) if matches!(error.kind, ErrorKind::Internal | ErrorKind::Unavailable { .. }) => {
+            Err(Refusal { error, middleware: true })
+        }
+        // A dead token is none.
+        Err(_) => Ok(false),
     }
 }

@@ -23,7 +23,7 @@ pub(crate) use collection::{Collection, attribute_as_bool};
 pub(crate) use listener::{Limits, bind, serve};
 pub(crate) use remote_policy::RemotePolicy;
 pub(crate) use reply::Reply;
-pub(crate) use routes::{Access, Relation, Routes, extension_rel, rel};
+pub(crate) use routes::{Access, PathRoutes, Relation, Routes, extension_rel, rel};
 #[cfg(test)]
 pub(crate) use schema::Schemas;
 pub(crate) use subject::SUBJECT_TOKEN;
