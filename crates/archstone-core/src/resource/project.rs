@@ -145,7 +145,8 @@ impl Resource {
                         check_all_below_disabled(tx, &original).await?;
                     }
                     sql::update_project(tx, &original, &updated).await?;
-                    tx.touch(Ref::Project(id.clone()).into());
+                    // The row's own id: a database that ignores case finds it by another, too.
+                    tx.touch(Ref::Project(updated.id.clone()).into());
                     Ok::<_, Error>((original, updated))
                 })
             })

@@ -61,7 +61,8 @@ impl Resource {
                     let mut updated = original.clone();
                     change(&mut updated.tags)?;
                     sql::update_project(tx, &original, &updated).await?;
-                    tx.touch(Ref::Project(id.clone()).into());
+                    // The row's own id: a database that ignores case finds it by another, too.
+                    tx.touch(Ref::Project(updated.id.clone()).into());
                     Ok::<_, Error>(())
                 })
             })
