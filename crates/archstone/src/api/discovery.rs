@@ -98,13 +98,5 @@ fn resource(href: &str, relation: &Relation) -> Value {
         .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
         .map(|name| (name.to_owned(), Value::from(relation.parameter(name))))
         .collect();
-    let mut out = if variables.is_empty() {
-        json!({"href": href})
-    } else {
-        json!({"href-template": href, "href-vars": variables})
-    };
-    if let Some(status) = relation.status {
-        out["hints"] = json!({"status": status});
-    }
-    out
+    if variables.is_empty() { json!({"href": href}) } else { json!({"href-template": href, "href-vars": variables}) }
 }

@@ -49,8 +49,6 @@ pub(crate) struct Relation {
     pub(crate) rel: String,
     /// What each path parameter means, where it is not the core's parameter of the same name.
     pub(crate) parameters: BTreeMap<&'static str, String>,
-    /// `experimental` or the like, in the document's hints.
-    pub(crate) status: Option<&'static str>,
     /// The path that the document names instead of its own, for another name of the same thing.
     pub(crate) stands_for: Option<&'static str>,
 }
@@ -59,7 +57,7 @@ const DOCS: &str = "https://docs.openstack.org/api/openstack-identity/3";
 
 /// A relation of the core API.
 pub(crate) fn rel(name: &str) -> Relation {
-    Relation { rel: format!("{DOCS}/rel/{name}"), parameters: BTreeMap::new(), status: None, stands_for: None }
+    Relation { rel: format!("{DOCS}/rel/{name}"), parameters: BTreeMap::new(), stands_for: None }
 }
 
 /// A relation of an extension.
@@ -67,27 +65,14 @@ pub(crate) fn extension_rel(extension: &str, version: &str, name: &str) -> Relat
     Relation {
         rel: format!("{DOCS}/ext/{extension}/{version}/rel/{name}"),
         parameters: BTreeMap::new(),
-        status: None,
         stands_for: None,
     }
 }
 
 impl Relation {
-    /// Says that a path parameter is one of an extension.
-    pub(crate) fn extension_parameter(mut self, name: &'static str, extension: &str, version: &str) -> Relation {
-        self.parameters.insert(name, format!("{DOCS}/ext/{extension}/{version}/param/{name}"));
-        self
-    }
-
     /// Says that a path parameter has another name in the core API.
     pub(crate) fn named_parameter(mut self, name: &'static str, meaning: &str) -> Relation {
         self.parameters.insert(name, format!("{DOCS}/param/{meaning}"));
-        self
-    }
-
-    /// Marks the relation with a status hint.
-    pub(crate) fn status(mut self, status: &'static str) -> Relation {
-        self.status = Some(status);
         self
     }
 
