@@ -309,4 +309,37 @@ mod tests {
             assert!(!matches!(support(group, name), Some(NoEffect(_))), "[{group}] {name}");
         }
     }
+
+    /// The program's source without this folder and without white space.
+    fn source() -> String {
+        let crates = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let mut folders = vec![crates.join("archstone/src"), crates.join("archstone-core/src")];
+        let mut source = String::new();
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(&folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() && !path.ends_with("archstone-core/src/config") {
+                    folders.push(path);
+                } else if path.extension().is_some_and(|extension| extension == "rs") {
+                    source.extend(std::fs::read_to_string(path).unwrap().split_whitespace());
+                }
+            }
+        }
+        source
+    }
+
+    #[test]
+    fn an_option_that_works_is_read() {
+        let source = source();
+        let read = |group: &str, name: &str| {
+            let section = format!("config.{}", group.to_lowercase());
+            // Either at once, or by way of the section as a whole.
+            let whole = |at: usize| source[at + section.len()..].starts_with([';', ')', ',']);
+            source.contains(&format!("{section}.{name}"))
+                || source.contains(&format!(".{name}")) && source.match_indices(&section).any(|(at, _)| whole(at))
+        };
+        for (group, name) in FIELDS.iter().filter(|(group, name)| support(group, name) == Some(Works)) {
+            assert!(read(group, name), "[{group}] {name} works, says its row, but nothing reads it");
+        }
+    }
 }
