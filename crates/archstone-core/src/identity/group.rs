@@ -1,7 +1,7 @@
 //! Rules of groups and memberships (`keystone.identity.core`).
 
 use archstone_db::{Query, Tx};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::user::{check_length, require_domain};
 use super::{Group, GroupMembership, Identity, sql};
@@ -47,10 +47,14 @@ impl Identity {
     /// What policy rules may look at as `target.group`. It needs no [`Allowed`] because it is what one is made of: not
     /// for anybody's eyes.
     pub async fn group_target(&self, id: &GroupId) -> Result<Option<Value>> {
-        Ok(self
-            .get_group(id)
-            .await?
-            .map(|group| json!({"id": &*group.id, "name": group.name, "domain_id": &*group.domain_id})))
+        Ok(self.get_group(id).await?.map(|group| {
+            let mut target = group.extra;
+            target.insert("id".to_owned(), Value::from(&*group.id));
+            target.insert("name".to_owned(), Value::from(group.name));
+            target.insert("domain_id".to_owned(), Value::from(&*group.domain_id));
+            target.insert("description".to_owned(), Value::from(group.description));
+            Value::Object(target)
+        }))
     }
 
     /// A page of groups in the order of their ids, and the filters that are left to the caller. 404 for a marker that

@@ -702,3 +702,18 @@ async fn cve_2021_38155_a_locked_account_answers_like_an_unknown_user() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn what_a_caller_added_never_stands_for_an_attribute_of_the_target() {
+    testing::on_each_database(async |db| {
+        let case = Case::new(db, "").await;
+        let extra = json!({"id": "forged", "domain_id": "forged", "desk": 3}).as_object().cloned().unwrap();
+        let new = NewUser { extra: extra.clone(), ..NewUser::named("default".into(), "ann") };
+        let id = case.identity.create_user(&allowed(), new).await.unwrap().id;
+        let target = case.identity.user_target(&id).await.unwrap().unwrap();
+        assert_eq!((&target["id"], &target["domain_id"]), (&json!(&*id), &json!("default")));
+        assert_eq!(target["desk"], 3);
+        assert_eq!(case.identity.user_target(&"nobody".into()).await.unwrap(), None);
+    })
+    .await;
+}

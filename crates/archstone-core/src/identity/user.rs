@@ -115,13 +115,14 @@ impl Identity {
     /// for anybody's eyes.
     pub async fn user_target(&self, id: &UserId) -> Result<Option<Value>> {
         Ok(self.get_user_for_token(id).await?.map(|user| {
-            serde_json::json!({
-                "id": &*user.id,
-                "name": user.name,
-                "domain_id": &*user.domain_id,
-                "enabled": user.enabled,
-                "default_project_id": user.default_project_id.as_deref(),
-            })
+            let mut target = user.extra;
+            target.insert("id".to_owned(), Value::from(&*user.id));
+            target.insert("name".to_owned(), Value::from(user.name));
+            target.insert("domain_id".to_owned(), Value::from(&*user.domain_id));
+            target.insert("enabled".to_owned(), Value::from(user.enabled));
+            target.insert("default_project_id".to_owned(), Value::from(user.default_project_id.as_deref()));
+            target.insert("options".to_owned(), Value::Object(user.options.to_object()));
+            Value::Object(target)
         }))
     }
 
