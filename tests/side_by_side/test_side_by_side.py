@@ -32,6 +32,9 @@ def pair(request, program, db):
             other = kind(database=maker.database, folder=maker.folder, conf=conf)
             if name == "archstone" and program == "keystone":
                 other.log = other.folder / "second.log"
+            if name == "archstone" and kind is Archstone:
+                # On a schema that is Keystone's this only adds Archstone's own tables.
+                other.manage("db_sync")
             servers[name] = other.start()
         grant_domain_role(servers["keystone"].url)
         yield SimpleNamespace(**servers, of=servers)
@@ -66,6 +69,21 @@ def login(server, **options) -> str:
 def validate(server, subject, token=None) -> http.Reply:
     headers = {"X-Auth-Token": token or subject, "X-Subject-Token": subject}
     return http.send(server.url, "GET", "/v3/auth/tokens", headers)
+
+
+# Seconds for which Archstone may answer from memory after a foreign program wrote: [archstone] foreign_write_bound.
+FOREIGN_WRITE_BOUND = 1.0
+
+
+def becomes(status, server, ask):
+    """Whether ask() answers with this status: at once, or at Archstone within the bound that it promises."""
+    wait = FOREIGN_WRITE_BOUND + 0.5 if server.program == "archstone" else 0
+    until = time.monotonic() + wait
+    while ask().status != status:
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.05)
+    return True
 
 
 def next_second():
@@ -178,39 +196,39 @@ def test_revoked_at_one_is_dead_at_the_other(here, there, user):
     assert validate(there, token).status == 200
     headers = {"X-Auth-Token": admin.token, "X-Subject-Token": token}
     assert http.send(here.url, "DELETE", "/v3/auth/tokens", headers).status == 204
-    assert validate(there, token, token=login(there)).status == 404
+    assert becomes(404, there, lambda: validate(there, token, token=login(there)))
 
 
 def test_password_change_at_one_kills_tokens_at_the_other(here, there, user):
     token = login(there, name=user.name, password="first-pw", scope=user.scope)
     change = {"user": {"original_password": "first-pw", "password": "second-pw"}}
     assert http.send(here.url, "POST", f"/v3/users/{user.id}/password", body=change).status == 204
-    assert validate(there, token, token=login(there)).status == 404
+    assert becomes(404, there, lambda: validate(there, token, token=login(there)))
 
 
 def test_disabled_at_one_is_refused_at_the_other(here, there, user):
     admin = Admin(here)
     token = login(there, name=user.name, password="first-pw", scope=user.scope)
     admin("PATCH", f"/v3/users/{user.id}", {"user": {"enabled": False}}, 200)
-    assert validate(there, token, token=login(there)).status == 404
-    assert http.password_login(there.url, name=user.name, password="first-pw", scope=None).status == 401
+    assert becomes(404, there, lambda: validate(there, token, token=login(there)))
+    assert becomes(401, there, lambda: http.password_login(there.url, user.name, "first-pw", None))
 
 
 def test_role_taken_at_one_is_gone_at_the_other(here, there, user):
     admin = Admin(here)
     token = login(there, name=user.name, password="first-pw", scope=user.scope)
     admin("DELETE", f"/v3/projects/{user.project}/users/{user.id}/roles/{admin.role('member')}", status=204)
-    assert validate(there, token, token=login(there)).status == 404
-    assert http.password_login(there.url, name=user.name, password="first-pw", scope=user.scope).status == 401
+    assert becomes(404, there, lambda: validate(there, token, token=login(there)))
+    assert becomes(401, there, lambda: http.password_login(there.url, user.name, "first-pw", user.scope))
 
 
 def test_project_disabled_at_one_closes_the_other(here, there, user):
     admin = Admin(here)
     token = login(there, name=user.name, password="first-pw", scope=user.scope)
     admin("PATCH", f"/v3/projects/{user.project}", {"project": {"enabled": False}}, 200)
-    assert validate(there, token, token=login(there)).status == 404
+    assert becomes(404, there, lambda: validate(there, token, token=login(there)))
     admin("PATCH", f"/v3/projects/{user.project}", {"project": {"enabled": True}}, 200)
-    assert validate(there, token, token=login(there)).status == 200
+    assert becomes(200, there, lambda: validate(there, token, token=login(there)))
 
 
 def test_group_role_of_one_counts_at_the_other(here, there, user):
@@ -230,6 +248,8 @@ def test_catalog_of_one_is_the_catalog_of_the_other(here, there):
     url = "http://nova:8774/v2.1/%(project_id)s"
     endpoint = {"service_id": service, "interface": "public", "region_id": "RegionOne", "url": url}
     admin("POST", "/v3/endpoints", {"endpoint": endpoint}, 201)
+    if here.program == "keystone":
+        time.sleep(FOREIGN_WRITE_BOUND)
     catalogs = [Admin(s)("GET", "/v3/auth/catalog", status=200)["catalog"] for s in (here, there)]
     Compare(Strict(there.url), set()).value("catalog", *catalogs)
     assert "compute" in {s["type"] for s in catalogs[0]}
@@ -240,8 +260,9 @@ def test_deleted_at_one_is_unknown_at_the_other(here, there, user):
     token = login(there, name=user.name, password="first-pw", scope=user.scope)
     admin = Admin(here)
     admin("DELETE", f"/v3/users/{user.id}", status=204)
-    assert http.send(there.url, "GET", f"/v3/users/{user.id}", {"X-Auth-Token": login(there)}).status == 404
-    assert validate(there, token, token=login(there)).status == 404
+    token_there = login(there)
+    assert becomes(404, there, lambda: http.send(there.url, "GET", f"/v3/users/{user.id}", {"X-Auth-Token": token_there}))
+    assert becomes(404, there, lambda: validate(there, token, token=login(there)))
 
 
 def test_keys_rotated_under_both(pair):
