@@ -12,7 +12,7 @@ use sea_query::{Cond, Expr, ExprTrait as _, Order, Query as Sql, SelectStatement
 use super::{AccessRule, ApplicationCredential};
 use crate::error::{Result, Stored as _};
 use crate::id::{ApplicationCredentialId, ProjectId, RoleId, UserId};
-use crate::list::sql::{ColumnKind, FilterColumn, Filtered, apply_filters, apply_limit, cut};
+use crate::list::sql::{ColumnKind, FilterColumn, Filtered, apply_filters, apply_limit, cut, fetch_list};
 use crate::list::{Filter, ListQuery, Page};
 use crate::time::Timestamp;
 
@@ -305,13 +305,7 @@ pub(super) async fn list_access_rules(
 ) -> Result<(Page<AccessRule>, Vec<Filter>)> {
     let mut select = select_rules();
     select.and_where(Expr::col(RuleTable::UserId).eq(&**user));
-    let Filtered::Applied(remaining) = apply_filters(&mut select, query, &RULE_FILTERS) else {
-        return Ok((Page::all(Vec::new()), Vec::new()));
-    };
-    apply_limit(&mut select, query, &remaining);
-    let mut items = db.fetch_all(&select).await?.iter().map(rule_from).collect::<Result<Vec<_>, _>>()?;
-    let truncated = cut(&mut items, query, &remaining);
-    Ok((Page { items, truncated }, remaining))
+    fetch_list(db, select, query, &RULE_FILTERS, rule_from).await
 }
 
 pub(super) async fn insert_access_rule(tx: &mut Tx<'_>, user: &UserId, rule: &AccessRule) -> Result<i64> {

@@ -12,7 +12,7 @@ use super::rendered::ProjectFilter;
 use super::{Endpoint, Region, Service};
 use crate::error::{Result, Stored as _};
 use crate::id::{EndpointId, ProjectId, RegionId, ServiceId};
-use crate::list::sql::{ColumnKind, FilterColumn, Filtered, apply_filters, apply_limit, cut};
+use crate::list::sql::{ColumnKind, FilterColumn, fetch_list};
 use crate::list::{Filter, ListQuery, Page};
 
 const REGION_COLUMNS: [RegionTable; 4] =
@@ -50,13 +50,7 @@ pub(super) async fn get_region(db: impl Query, id: &RegionId) -> Result<Option<R
 pub(super) async fn list_regions(db: impl Query, query: &ListQuery) -> Result<(Page<Region>, Vec<Filter>)> {
     let mut select = Sql::select();
     select.columns(REGION_COLUMNS).from(RegionTable::Table);
-    let Filtered::Applied(remaining) = apply_filters(&mut select, query, &REGION_FILTERS) else {
-        return Ok((Page::all(Vec::new()), Vec::new()));
-    };
-    apply_limit(&mut select, query, &remaining);
-    let mut items = db.fetch_all(&select).await?.iter().map(region_from).collect::<Result<Vec<_>, _>>()?;
-    let truncated = cut(&mut items, query, &remaining);
-    Ok((Page { items, truncated }, remaining))
+    fetch_list(db, select, query, &REGION_FILTERS, region_from).await
 }
 
 pub(super) async fn insert_region(tx: &mut Tx<'_>, region: &Region) -> Result<()> {
@@ -156,13 +150,7 @@ pub(super) async fn get_service(db: impl Query, id: &ServiceId) -> Result<Option
 pub(super) async fn list_services(db: impl Query, query: &ListQuery) -> Result<(Page<Service>, Vec<Filter>)> {
     let mut select = Sql::select();
     select.columns(SERVICE_COLUMNS).from(ServiceTable::Table);
-    let Filtered::Applied(remaining) = apply_filters(&mut select, query, &SERVICE_FILTERS) else {
-        return Ok((Page::all(Vec::new()), Vec::new()));
-    };
-    apply_limit(&mut select, query, &remaining);
-    let mut items = db.fetch_all(&select).await?.iter().map(service_from).collect::<Result<Vec<_>, _>>()?;
-    let truncated = cut(&mut items, query, &remaining);
-    Ok((Page { items, truncated }, remaining))
+    fetch_list(db, select, query, &SERVICE_FILTERS, service_from).await
 }
 
 pub(super) async fn list_enabled_services(db: impl Query) -> Result<Vec<Service>> {
@@ -256,13 +244,7 @@ pub(super) async fn get_endpoint(db: impl Query, id: &EndpointId) -> Result<Opti
 pub(super) async fn list_endpoints(db: impl Query, query: &ListQuery) -> Result<(Page<Endpoint>, Vec<Filter>)> {
     let mut select = Sql::select();
     select.columns(ENDPOINT_COLUMNS).from(EndpointTable::Table);
-    let Filtered::Applied(remaining) = apply_filters(&mut select, query, &ENDPOINT_FILTERS) else {
-        return Ok((Page::all(Vec::new()), Vec::new()));
-    };
-    apply_limit(&mut select, query, &remaining);
-    let mut items = db.fetch_all(&select).await?.iter().map(endpoint_from).collect::<Result<Vec<_>, _>>()?;
-    let truncated = cut(&mut items, query, &remaining);
-    Ok((Page { items, truncated }, remaining))
+    fetch_list(db, select, query, &ENDPOINT_FILTERS, endpoint_from).await
 }
 
 pub(super) async fn list_all_endpoints(db: impl Query) -> Result<Vec<Endpoint>> {

@@ -77,3 +77,9 @@ impl<T> Page<T> {
         Page { items: self.items.into_iter().map(f).collect(), truncated: self.truncated }
     }
 }
+
+/// A flag of a query: anything is true but the words for false (`oslo_utils.strutils.bool_from_string` with a default of
+/// true).
+pub fn flag(text: &str) -> bool {
+    !["0", "f", "false", "off", "n", "no"].contains(&text.trim().to_ascii_lowercase().as_str())
+}

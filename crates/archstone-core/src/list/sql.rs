@@ -1,8 +1,10 @@
 //! Filters, limits and markers as SQL (`keystone.common.sql.core.filter_limit_query`).
 
+use archstone_db::{DbError, Query, Row};
 use sea_query::{Expr, ExprTrait as _, Func, IntoColumnRef, Order, SelectStatement, SimpleExpr};
 
-use super::{Comparator, Filter, ListQuery};
+use super::{Comparator, Filter, ListQuery, Page, flag};
+use crate::error::Result;
 
 /// How a column takes part in filters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,9 +81,24 @@ fn like(expr: Expr, pattern: &str) -> Condition {
     Condition::Is(Expr::expr(Func::lower(expr)).like(pattern.to_lowercase()))
 }
 
-/// A flag of a query: anything is true but the words for false (`oslo_utils.strutils.bool_from_string`).
-pub(crate) fn flag(text: &str) -> bool {
-    !["0", "f", "false", "off", "n", "no"].contains(&text.trim().to_ascii_lowercase().as_str())
+/// A list of one table's rows, filtered and cut, and the filters that are left for the wire form.
+pub(crate) async fn fetch_list<T, C>(
+    db: impl Query,
+    mut select: SelectStatement,
+    query: &ListQuery,
+    columns: &[FilterColumn<C>],
+    from_row: impl Fn(&Row) -> Result<T, DbError>,
+) -> Result<(Page<T>, Vec<Filter>)>
+where
+    C: IntoColumnRef + Copy,
+{
+    let Filtered::Applied(remaining) = apply_filters(&mut select, query, columns) else {
+        return Ok((Page::all(Vec::new()), Vec::new()));
+    };
+    apply_limit(&mut select, query, &remaining);
+    let mut items = db.fetch_all(&select).await?.iter().map(from_row).collect::<Result<Vec<_>, _>>()?;
+    let truncated = cut(&mut items, query, &remaining);
+    Ok((Page { items, truncated }, remaining))
 }
 
 /// Cuts a list that knows no pages: asks for one entry more than the limit, to see whether there is more.

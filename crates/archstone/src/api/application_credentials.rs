@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 
 use super::body::{take_bool, take_text};
 use super::roles;
-use crate::http::{Access, Call, Collection, Reply, Routes, rel};
+use crate::http::{Access, Call, Reply, Routes, rel};
 
 pub(super) fn routes(routes: &mut Routes) {
     routes
@@ -49,15 +49,8 @@ async fn list(call: Call) -> Result<Reply> {
     check_delegation(&call)?;
     let query = call.list_query(FILTERS, None)?;
     let user = UserId::from(call.parameter("user_id"));
-    let (page, remaining) = call.core.application_credential.list(&allowed, &user, &query).await?;
-    Call::ok(&call.collection(Collection {
-        name: "application_credentials",
-        path: "application_credentials",
-        members: page.items.into_iter().map(wire).collect(),
-        remaining: &remaining,
-        query: &query,
-        truncated: page.truncated,
-    }))
+    let found = call.core.application_credential.list(&allowed, &user, &query).await?;
+    Call::ok(&call.page("application_credentials", &query, found, wire))
 }
 
 async fn create(call: Call) -> Result<Reply> {
@@ -139,15 +132,8 @@ async fn list_rules(call: Call) -> Result<Reply> {
     const FILTERS: &[&str] = &["service", "path", "method"];
     let (allowed, user) = allow_on_user(&call, FILTERS).await?;
     let query = call.list_query(FILTERS, None)?;
-    let (page, remaining) = call.core.application_credential.list_access_rules(&allowed, &user, &query).await?;
-    Call::ok(&call.collection(Collection {
-        name: "access_rules",
-        path: "access_rules",
-        members: page.items.iter().map(wire_rule).collect(),
-        remaining: &remaining,
-        query: &query,
-        truncated: page.truncated,
-    }))
+    let found = call.core.application_credential.list_access_rules(&allowed, &user, &query).await?;
+    Call::ok(&call.page("access_rules", &query, found, |rule| wire_rule(&rule)))
 }
 
 async fn show_rule(call: Call) -> Result<Reply> {

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use archstone_core::authz::{Scope, Target};
 use archstone_core::catalog::CatalogService;
 use archstone_core::error::{Error, ErrorKind, Result};
+use archstone_core::list::flag;
 use archstone_core::token::ValidatedToken;
 use bytes::Bytes;
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use super::{domains, projects};
-use crate::http::{Access, Call, Reply, Routes, SUBJECT_TOKEN, attribute_as_bool, extension_rel, rel};
+use crate::http::{Access, Call, Reply, Routes, SUBJECT_TOKEN, extension_rel, rel};
 
 pub(super) fn routes(routes: &mut Routes) {
     routes
@@ -96,7 +97,7 @@ async fn validate(call: Call) -> Result<Reply> {
 
 async fn revoke(call: Call) -> Result<Reply> {
     let allowed = call.allow(Target::none()).await?;
-    let cascade = call.query.get("cascade").is_none_or(attribute_as_bool);
+    let cascade = call.query.get("cascade").is_none_or(flag);
     call.core.token.revoke(&allowed, call.require_subject_text()?, cascade).await?;
     Ok(Reply::no_content())
 }

@@ -8,7 +8,7 @@ use archstone_core::resource::{Domain, Project, ProjectPatch};
 use serde_json::{Map, Value, json};
 
 use super::body::{into_extra, normalize_names, nullable_text, take_bool, take_object, take_text, take_texts};
-use crate::http::{Access, Call, Collection, Reply, Routes, rel};
+use crate::http::{Access, Call, Reply, Routes, rel};
 
 pub(super) fn routes(routes: &mut Routes) {
     routes
@@ -39,15 +39,8 @@ async fn list(call: Call) -> Result<Reply> {
     if let Some(domain_id) = call.scope_domain() {
         storage_query.filters.push(Filter::equals("id", domain_id));
     }
-    let (page, remaining) = call.core.resource.list_domains(&allowed, &storage_query).await?;
-    Call::ok(&call.collection(Collection {
-        name: "domains",
-        path: "domains",
-        members: page.items.into_iter().map(wire).collect(),
-        remaining: &remaining,
-        query: &query,
-        truncated: page.truncated,
-    }))
+    let found = call.core.resource.list_domains(&allowed, &storage_query).await?;
+    Call::ok(&call.page("domains", &query, found, wire))
 }
 
 async fn show(call: Call) -> Result<Reply> {

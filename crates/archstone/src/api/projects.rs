@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use super::body::{
     into_extra, normalize_names, nullable_text, require_same_id, take_bool, take_object, take_text, take_texts,
 };
-use crate::http::{Access, Call, Collection, Reply, Routes, rel};
+use crate::http::{Access, Call, Reply, Routes, rel};
 
 pub(super) fn routes(routes: &mut Routes) {
     routes
@@ -71,15 +71,8 @@ async fn list(call: Call) -> Result<Reply> {
         storage_query.filters.push(Filter::equals("domain_id", domain_id));
     }
     let tags = tag_filters(&call);
-    let (page, remaining) = call.core.resource.list_projects(&allowed, &storage_query, &tags).await?;
-    Call::ok(&call.collection(Collection {
-        name: "projects",
-        path: "projects",
-        members: page.items.into_iter().map(wire).collect(),
-        remaining: &remaining,
-        query: &query,
-        truncated: page.truncated,
-    }))
+    let found = call.core.resource.list_projects(&allowed, &storage_query, &tags).await?;
+    Call::ok(&call.page("projects", &query, found, wire))
 }
 
 fn tag_filters(call: &Call) -> Vec<TagFilter> {

@@ -7,7 +7,7 @@ use archstone_core::id::{RegionId, new_hex_id};
 use serde_json::{Map, Value, json};
 
 use super::body::{into_extra, normalize_names, nullable_text, require_same_id, take_text};
-use crate::http::{Access, Call, Collection, Reply, Routes, rel};
+use crate::http::{Access, Call, Reply, Routes, rel};
 
 pub(super) fn routes(routes: &mut Routes) {
     routes
@@ -32,15 +32,8 @@ async fn list(call: Call) -> Result<Reply> {
     const FILTERS: &[&str] = &["parent_region_id"];
     let allowed = call.allow(Target::none().filters(call.query.filter_attributes(FILTERS))).await?;
     let query = call.list_query(FILTERS, call.core.config.catalog.list_limit)?;
-    let (page, remaining) = call.core.catalog.list_regions(&allowed, &query).await?;
-    Call::ok(&call.collection(Collection {
-        name: "regions",
-        path: "regions",
-        members: page.items.into_iter().map(wire).collect(),
-        remaining: &remaining,
-        query: &query,
-        truncated: page.truncated,
-    }))
+    let found = call.core.catalog.list_regions(&allowed, &query).await?;
+    Call::ok(&call.page("regions", &query, found, wire))
 }
 
 async fn show(call: Call) -> Result<Reply> {

@@ -8,7 +8,7 @@ use http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use super::body::{normalize_names, nullable_text, require_same_id, take_text};
-use crate::http::{Access, Call, Collection, Reply, Routes, rel};
+use crate::http::{Access, Call, Reply, Routes, rel};
 
 pub(super) fn routes(routes: &mut Routes) {
     routes
@@ -52,15 +52,8 @@ async fn list(call: Call) -> Result<Reply> {
     let rule = if of_domain { "identity:list_domain_roles" } else { "identity:list_roles" };
     let allowed = call.allow_rule(rule, Target::none().filters(call.query.filter_attributes(FILTERS))).await?;
     let query = call.list_query(FILTERS, call.core.config.role.list_limit)?;
-    let (page, remaining) = call.core.assignment.list_roles(&allowed, &query).await?;
-    Call::ok(&call.collection(Collection {
-        name: "roles",
-        path: "roles",
-        members: page.items.into_iter().map(wire).collect(),
-        remaining: &remaining,
-        query: &query,
-        truncated: page.truncated,
-    }))
+    let found = call.core.assignment.list_roles(&allowed, &query).await?;
+    Call::ok(&call.page("roles", &query, found, wire))
 }
 
 async fn create(call: Call) -> Result<Reply> {

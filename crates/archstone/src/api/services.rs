@@ -7,7 +7,7 @@ use archstone_core::id::ServiceId;
 use serde_json::{Map, Value};
 
 use super::body::{into_extra, normalize_names, require_same_id, take_bool, take_text};
-use crate::http::{Access, Call, Collection, Reply, Routes, rel};
+use crate::http::{Access, Call, Reply, Routes, rel};
 
 pub(super) fn routes(routes: &mut Routes) {
     routes
@@ -31,15 +31,8 @@ async fn list(call: Call) -> Result<Reply> {
     const FILTERS: &[&str] = &["type", "name"];
     let allowed = call.allow(Target::none().filters(call.query.filter_attributes(FILTERS))).await?;
     let query = call.list_query(FILTERS, call.core.config.catalog.list_limit)?;
-    let (page, remaining) = call.core.catalog.list_services(&allowed, &query).await?;
-    Call::ok(&call.collection(Collection {
-        name: "services",
-        path: "services",
-        members: page.items.into_iter().map(wire).collect(),
-        remaining: &remaining,
-        query: &query,
-        truncated: page.truncated,
-    }))
+    let found = call.core.catalog.list_services(&allowed, &query).await?;
+    Call::ok(&call.page("services", &query, found, wire))
 }
 
 async fn show(call: Call) -> Result<Reply> {

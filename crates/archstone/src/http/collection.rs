@@ -1,6 +1,6 @@
 //! The wire form of lists (`keystone.server.flask.common.ResourceBase.wrap_collection`).
 
-use archstone_core::list::{Comparator, Filter, ListQuery};
+use archstone_core::list::{Comparator, Filter, ListQuery, Page, flag};
 use serde_json::{Map, Value, json};
 
 use super::call::Call;
@@ -44,6 +44,25 @@ impl Call {
             body["truncated"] = Value::from(true);
         }
         body
+    }
+
+    /// A page as the storage gave it, with the filters that it left; each member's link is below the list's name.
+    pub(crate) fn page<T>(
+        &self,
+        name: &str,
+        query: &ListQuery,
+        (page, remaining): (Page<T>, Vec<Filter>),
+        wire: impl FnMut(T) -> Map<String, Value>,
+    ) -> Value {
+        let members = page.items.into_iter().map(wire).collect();
+        self.collection(Collection {
+            name,
+            path: name,
+            members,
+            remaining: &remaining,
+            query,
+            truncated: page.truncated,
+        })
     }
 
     /// A list of things that have no page, no filter and the usual links.
@@ -97,7 +116,7 @@ fn matches(member: &Map<String, Value>, filter: &Filter) -> bool {
     let value = lookup(member, &filter.name);
     match filter.comparator {
         Comparator::Equals => match value {
-            Some(Value::Bool(is)) => *is == attribute_as_bool(&filter.value),
+            Some(Value::Bool(is)) => *is == flag(&filter.value),
             Some(Value::String(text)) => *text == filter.value,
             _ => false,
         },
@@ -125,10 +144,4 @@ fn lookup<'a>(member: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
     }
     let (first, rest) = name.split_once('.')?;
     lookup(member.get(first)?.as_object()?, rest)
-}
-
-/// A flag of a query: there means true, unless it is a word for false
-/// (`oslo_utils.strutils.bool_from_string` with a default of true).
-pub(crate) fn attribute_as_bool(text: &str) -> bool {
-    !["0", "f", "false", "off", "n", "no"].contains(&text.trim().to_ascii_lowercase().as_str())
 }

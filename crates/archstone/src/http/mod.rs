@@ -19,7 +19,7 @@ pub(crate) use app::App;
 #[cfg(test)]
 pub(crate) use app::Peer;
 pub(crate) use call::Call;
-pub(crate) use collection::{Collection, attribute_as_bool};
+pub(crate) use collection::Collection;
 pub(crate) use listener::{Limits, bind, serve};
 pub(crate) use remote_policy::RemotePolicy;
 pub(crate) use reply::Reply;
