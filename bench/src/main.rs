@@ -1,7 +1,9 @@
 //! Measures an Identity endpoint: `load` issues and validates tokens and checks every reply, `wire` is the bare HTTP
 //! server that a real one is compared with, answering what `record` has seen a real one answer.
 //!
-//! **Invariant:** nothing here knows which program answers; only the Identity v3 API is spoken.
+//! `seed` fills a database, so that there is something large to measure.
+//!
+//! **Invariant:** but for `seed`, nothing here knows which program answers; only the Identity v3 API is spoken.
 
 mod connection;
 mod identity;
@@ -11,6 +13,7 @@ mod wire;
 
 use std::process::ExitCode;
 
+use archstone_bench::seed;
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
@@ -29,6 +32,8 @@ enum Command {
     Load(load::Options),
     /// Record one issue and one validation, for `wire`.
     Record(wire::RecordOptions),
+    /// Fill a database with a large cloud.
+    Seed(seed::Options),
     /// Serve a recording, as fast as the HTTP library can.
     Wire(wire::ServeOptions),
 }
@@ -44,6 +49,7 @@ fn main() -> ExitCode {
             match cli.command {
                 Command::Load(options) => load::run(options).await,
                 Command::Record(options) => wire::record(options).await,
+                Command::Seed(options) => Ok(seed::run(options).await?),
                 Command::Wire(options) => wire::serve(options).await,
             }
         })
@@ -72,6 +78,8 @@ enum Error {
     Io { attempt: String, source: std::io::Error },
     #[error("recording: {0}")]
     Recording(#[from] serde_json::Error),
+    #[error(transparent)]
+    Seed(#[from] seed::SeedError),
 }
 
 impl Error {
