@@ -50,12 +50,19 @@ pub enum ErrorKind {
 }
 
 /// What a caller who passed some, but not enough, methods gets to continue with.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Receipt {
     /// The receipt's text, a secret.
     pub id: String,
     /// The body of the answer, rendered by the authentication subsystem.
     pub body: serde_json::Value,
+}
+
+/// Without the secret.
+impl fmt::Debug for Receipt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Receipt").field("body", &self.body).finish_non_exhaustive()
+    }
 }
 
 /// An error with its public text, and its detail for the operator.

@@ -106,7 +106,7 @@ impl Core {
             assignment.clone(),
             &application_credential,
             token.clone(),
-        );
+        )?;
         let cascade = Cascade::new(
             foundation.clone(),
             resource.clone(),

@@ -4,7 +4,7 @@ use futures::future::BoxFuture;
 use futures::{FutureExt as _, TryFutureExt as _};
 use serde_json::{Map, Value};
 
-use super::{AuthMethod, AuthRequest, Proof, ProvenCredential, Users};
+use super::{AuthMethod, AuthRequest, Circumstances, Proof, ProvenCredential, Users};
 use crate::application_credential::ApplicationCredentials;
 use crate::error::{Error, Result};
 use crate::identity::LoginRefused;
@@ -20,6 +20,7 @@ impl AuthMethod for ApplicationCredentialMethod {
         &'a self,
         payload: &'a Map<String, Value>,
         _: &'a AuthRequest,
+        _: &'a Circumstances<'_>,
     ) -> BoxFuture<'a, Result<Proof, LoginRefused>> {
         async move {
             let text = |name: &str| payload.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());

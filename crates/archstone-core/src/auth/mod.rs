@@ -9,6 +9,7 @@
 mod application_credential;
 mod mfa;
 mod password;
+mod receipt;
 mod request;
 mod rescope;
 
@@ -17,13 +18,13 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use keystone_token::AuditId;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::application_credential::ApplicationCredentials;
 use crate::assignment::Assignment;
 use crate::authz::{Initiator, Requester};
 use crate::config::UrlSafe;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Receipt, Result};
 use crate::events::Event;
 use crate::foundation::Foundation;
 use crate::id::{ApplicationCredentialId, DomainId, ProjectId, UserId};
@@ -32,7 +33,18 @@ use crate::resource::{Domain, Resource};
 use crate::time::Timestamp;
 use crate::token::{IssuedToken, NewScope, NewToken, Token};
 
+use receipt::Receipts;
+
 pub use request::{AuthRequest, Reference, RequestedScope};
+
+/// What comes with a login besides its body.
+#[derive(Clone, Copy, Debug)]
+pub struct Circumstances<'a> {
+    /// Where it comes from.
+    pub initiator: &'a Initiator,
+    /// The receipt of an earlier login that proved too little, to be continued. A secret.
+    pub receipt: Option<&'a str>,
+}
 
 /// What a method has proven.
 #[derive(Debug)]
@@ -73,6 +85,7 @@ pub trait AuthMethod: Send + Sync {
         &'a self,
         payload: &'a Map<String, Value>,
         request: &'a AuthRequest,
+        circumstances: &'a Circumstances<'_>,
     ) -> BoxFuture<'a, Result<Proof, LoginRefused>>;
 }
 
@@ -85,10 +98,14 @@ pub struct Auth {
     identity: Identity,
     token: Token,
     methods: Arc<HashMap<&'static str, Box<dyn AuthMethod>>>,
+    receipts: Arc<Receipts>,
 }
 
 impl Auth {
     /// A door with the methods that `[auth] methods` names and that are built.
+    ///
+    /// # Errors
+    /// A key repository of receipts that cannot be read.
     pub fn new(
         foundation: Foundation,
         resource: Resource,
@@ -96,7 +113,8 @@ impl Auth {
         assignment: Assignment,
         application_credential: &ApplicationCredentials,
         token: Token,
-    ) -> Auth {
+    ) -> Result<Auth> {
+        let receipts = Arc::new(Receipts::open_repository(&foundation.config)?);
         let users = Users { resource: resource.clone(), identity: identity.clone() };
         let mut methods: HashMap<&'static str, Box<dyn AuthMethod>> = HashMap::new();
         for name in &foundation.config.auth.methods {
@@ -123,23 +141,31 @@ impl Auth {
                 _ => {}
             }
         }
-        Auth { foundation, resource, assignment, identity, token, methods: Arc::new(methods) }
+        Ok(Auth { foundation, resource, assignment, identity, token, methods: Arc::new(methods), receipts })
     }
 
     /// Logs in and issues a token.
     ///
     /// # Errors
-    /// Bad request for a request that makes no sense, [`crate::error::ErrorKind::AuthMethod`] for a method that is not
-    /// supported, unauthorized for everything that was not proven.
-    pub async fn authenticate(&self, auth: &Map<String, Value>, initiator: &Initiator) -> Result<IssuedToken> {
+    /// Bad request for a request that makes no sense, [`ErrorKind::AuthMethod`] for a method that is not supported,
+    /// [`ErrorKind::AdditionalMethods`] if the user's rules ask for more methods, unauthorized for everything that was
+    /// not proven.
+    pub async fn authenticate(
+        &self,
+        auth: &Map<String, Value>,
+        circumstances: &Circumstances<'_>,
+    ) -> Result<IssuedToken> {
         let request = AuthRequest::parse(auth)?;
         if let Some(unknown) = request.methods.iter().find(|(name, _)| !self.methods.contains_key(name.as_str())) {
             return Err(self.not_supported(&unknown.0));
         }
-        let proofs = self.prove(&request, initiator).await?;
-        let login = Login::reconcile(&request, proofs)?;
+        let proofs = self.prove(&request, circumstances).await?;
+        let mut login = Login::reconcile(&request, proofs)?;
         let scope = self.scope(&request, &login).await?;
-        mfa::check(&login.user, &login.methods, &self.foundation.config.auth.methods)?;
+        if let Some(receipt) = circumstances.receipt {
+            self.continue_from(receipt, &mut login).await?;
+        }
+        self.check_methods(&login).await?;
         let application_credential = login.application_credential.map(|proven| (proven.id, proven.expires_at));
         self.token
             .issue(NewToken {
@@ -162,15 +188,59 @@ impl Auth {
         Error::auth_method(configured, format!("the authentication method {method} is not supported"))
     }
 
-    async fn prove(&self, request: &AuthRequest, initiator: &Initiator) -> Result<Vec<(String, Proof)>> {
+    async fn prove(&self, request: &AuthRequest, circumstances: &Circumstances<'_>) -> Result<Vec<(String, Proof)>> {
         let mut proofs = Vec::new();
         for (name, payload) in &request.methods {
             let Some(method) = self.methods.get(name.as_str()) else { continue };
-            let outcome = method.authenticate(payload, request).await;
-            self.foundation.events.emit(authentication_event(&outcome, initiator));
+            let outcome = method.authenticate(payload, request, circumstances).await;
+            self.foundation.events.emit(authentication_event(&outcome, circumstances.initiator));
             proofs.push((name.clone(), outcome?));
         }
         Ok(proofs)
+    }
+
+    /// Adds what a receipt has proven before. It ends with the tokens of its user, by a new password for example, which
+    /// the reference does not look at.
+    async fn continue_from(&self, text: &str, login: &mut Login) -> Result<()> {
+        let receipt = self.receipts.open(text, self.foundation.time.now())?;
+        if receipt.user_id != login.user.id {
+            return Err(Error::unauthorized(format!("the receipt is not of user {}", login.user.id)));
+        }
+        if self.token.is_user_revoked(&login.user, receipt.issued_at).await? {
+            return Err(Error::unauthorized("the receipt is older than the end of its user's tokens"));
+        }
+        for method in receipt.methods {
+            login.add_method(method);
+        }
+        Ok(())
+    }
+
+    /// A receipt as the error, if the user's rules ask for more.
+    async fn check_methods(&self, login: &Login) -> Result<()> {
+        let user = &login.user;
+        let rules = mfa::Rules::of(user, &self.foundation.config.auth.methods);
+        if rules.are_fulfilled_by(&login.methods) {
+            return Ok(());
+        }
+        let domain = self.resource.get_domain(&user.domain_id).await?;
+        let domain = domain.ok_or_else(|| Error::unauthorized("the user's domain is gone"))?;
+        let receipt = self.receipts.seal(&user.id, &login.methods, self.foundation.time.now())?;
+        let body = json!({
+            "receipt": {
+                "methods": login.methods,
+                "user": {
+                    "id": &*user.id,
+                    "name": user.name,
+                    "domain": {"id": &*domain.id, "name": domain.name},
+                },
+                "expires_at": receipt.expires_at.iso(),
+                "issued_at": receipt.issued_at.iso(),
+            },
+            "required_auth_methods": rules.begun_by(&login.methods),
+        });
+        let detail = format!("the methods {:?} fulfil no multi-factor rule of user {}", login.methods, user.id);
+        let kind = ErrorKind::AdditionalMethods(Receipt { id: receipt.text, body });
+        Err(Error::new(kind, "More authentication methods are needed: go on with the receipt.").because(detail))
     }
 
     async fn scope(&self, request: &AuthRequest, login: &Login) -> Result<NewScope> {
@@ -288,9 +358,7 @@ impl Login {
                 return Err(Error::unauthorized("the methods of the request prove different users"));
             }
             for method in std::iter::once(name).chain(proof.methods) {
-                if !login.methods.contains(&method) {
-                    login.methods.push(method);
-                }
+                login.add_method(method);
             }
             login.expires_at = match (login.expires_at, proof.expires_at) {
                 (Some(one), Some(other)) => Some(one.min(other)),
@@ -302,6 +370,12 @@ impl Login {
         login.ok_or_else(|| {
             Error::unauthorized(format!("none of the {} methods of the request names a user", request.methods.len()))
         })
+    }
+
+    fn add_method(&mut self, method: String) {
+        if !self.methods.contains(&method) {
+            self.methods.push(method);
+        }
     }
 }
 

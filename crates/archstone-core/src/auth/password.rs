@@ -4,7 +4,7 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use serde_json::{Map, Value};
 
-use super::{AuthMethod, AuthRequest, Proof, Users};
+use super::{AuthMethod, AuthRequest, Circumstances, Proof, Users};
 use crate::error::Result;
 use crate::identity::LoginRefused;
 use crate::identity::password::Password;
@@ -18,6 +18,7 @@ impl AuthMethod for PasswordMethod {
         &'a self,
         payload: &'a Map<String, Value>,
         _: &'a AuthRequest,
+        _: &'a Circumstances<'_>,
     ) -> BoxFuture<'a, Result<Proof, LoginRefused>> {
         async move {
             let user = self.users.find("password", payload).await?;

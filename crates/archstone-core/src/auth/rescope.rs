@@ -4,7 +4,7 @@ use futures::future::BoxFuture;
 use futures::{FutureExt as _, TryFutureExt as _};
 use serde_json::{Map, Value};
 
-use super::{AuthMethod, AuthRequest, Proof, RequestedScope, Users};
+use super::{AuthMethod, AuthRequest, Circumstances, Proof, RequestedScope, Users};
 use crate::authz::Scope;
 use crate::error::{Error, Result};
 use crate::identity::LoginRefused;
@@ -22,6 +22,7 @@ impl AuthMethod for TokenMethod {
         &'a self,
         payload: &'a Map<String, Value>,
         request: &'a AuthRequest,
+        _: &'a Circumstances<'_>,
     ) -> BoxFuture<'a, Result<Proof, LoginRefused>> {
         async move {
             let id = payload.get("id").and_then(Value::as_str).ok_or_else(|| Error::missing("id", "token"))?;

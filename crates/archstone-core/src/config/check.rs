@@ -70,6 +70,10 @@ pub fn check_environment(config: &Config) -> Vec<Problem> {
         }
         TokenProvider::Jws => check_jws_keys(&mut found),
     }
+    let keys = &config.fernet_receipts.key_repository;
+    if config.token.provider != TokenProvider::Fernet || *keys != config.fernet_tokens.key_repository {
+        check_fernet_keys(&mut found, "fernet_receipts", keys, "`archstone receipt_setup` makes keys");
+    }
     let keys = &config.credential.key_repository;
     check_fernet_keys(&mut found, "credential", keys, "`archstone credential_setup` makes keys");
     check_policy(&mut found);

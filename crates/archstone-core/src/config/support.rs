@@ -172,7 +172,7 @@ const ROWS: &[(&str, &str, Support)] = &[
     ("profiler_jaeger", "*", NotBuilt(PROFILER)),
     ("profiler_otlp", "*", NotBuilt(PROFILER)),
     ("receipt", "provider", Only(&["fernet"])),
-    ("receipt", "*", NotBuilt("authentication receipts")),
+    ("receipt", "*", Works),
     ("resource", "driver", Only(&["sql"])),
     ("resource", "*", Works),
     ("revoke", "driver", Only(&["sql"])),

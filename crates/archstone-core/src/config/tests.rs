@@ -107,14 +107,16 @@ fn a_server_must_have_its_database_keys_and_policy() {
     let keys = dir.path().join("keys");
     let text = |policy: &str| {
         let dir = dir.path().display();
-        format!("[fernet_tokens]\nkey_repository={dir}/keys\n[credential]\nkey_repository={dir}/none\n{policy}")
+        format!(
+            "[fernet_tokens]\nkey_repository={dir}/keys\n[fernet_receipts]\nkey_repository={dir}/keys/\n[credential]\nkey_repository={dir}/none\n{policy}"
+        )
     };
     let check = |text: &str| {
         let problems = Config::load_for_server(&Given::from_text("k.conf", text)).unwrap_err();
         problems.iter().map(ToString::to_string).collect::<Vec<_>>()
     };
     let problems = check(&text("[oslo_policy]\npolicy_file=/no/such.yaml"));
-    for (problem, start) in problems.iter().zip(["[database] connection", "k.conf:2:", "k.conf:4:", "k.conf:6:"]) {
+    for (problem, start) in problems.iter().zip(["[database] connection", "k.conf:2:", "k.conf:6:", "k.conf:8:"]) {
         assert!(problem.starts_with(start), "{problem}");
     }
     assert_eq!(problems.len(), 4);

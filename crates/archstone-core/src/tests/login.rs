@@ -9,7 +9,7 @@ use crate::Core;
 use crate::error::ErrorKind;
 
 /// The application credential `cred` of alice, with the secret `secret`, that ends 60 seconds from now.
-async fn application_credential(cloud: &Cloud, core: &Core, secret: &str) {
+pub(super) async fn application_credential(cloud: &Cloud, core: &Core, secret: &str) {
     let hash = bcrypt::hash(secret, 4).unwrap();
     let end = cloud.time.now().plus_seconds(60).micros();
     let insert = Sql::insert()
@@ -45,7 +45,7 @@ async fn application_credential(cloud: &Cloud, core: &Core, secret: &str) {
     cloud.write(&insert, &[]).await;
 }
 
-fn with_credential(payload: &serde_json::Value) -> serde_json::Value {
+pub(super) fn with_credential(payload: &serde_json::Value) -> serde_json::Value {
     json!({"methods": ["application_credential"], "application_credential": payload})
 }
 

@@ -2,6 +2,7 @@
 
 mod coherence;
 mod login;
+mod receipts;
 mod tokens;
 
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use serde_json::{Value, json};
 
 use crate::Core;
 use crate::assignment::{Actor, Grant, GrantTarget};
+use crate::auth::Circumstances;
 use crate::authz::{Allowed, Initiator};
 use crate::bootstrap::{Bootstrap, EndpointUrls};
 use crate::error::{ErrorKind, Result};
@@ -80,7 +82,7 @@ impl Cloud {
         let db = Db::connect(&self.database.url, &connect).await.unwrap();
         let folder = self.folder.path().display();
         let config = format!(
-            "[identity]\npassword_hash_rounds = 4\n[token]\nallow_expired_window = 100\n\
+            "[identity]\npassword_hash_rounds = 4\n[token]\nallow_expired_window = 100\n[receipt]\nexpiration = 30\n\
              [fernet_tokens]\nkey_repository = {folder}/keys\n[fernet_receipts]\nkey_repository = {folder}/keys\n\
              [credential]\nkey_repository = {folder}/credential-keys\n"
         );
@@ -127,11 +129,16 @@ async fn rescope(core: &Core, text: &str, scope: Value) -> Result<IssuedToken> {
 }
 
 async fn authenticate(core: &Core, identity: Value, scope: Value) -> Result<IssuedToken> {
+    continue_with(core, None, identity, scope).await
+}
+
+async fn continue_with(core: &Core, receipt: Option<&str>, identity: Value, scope: Value) -> Result<IssuedToken> {
     let mut auth = json!({"identity": identity});
     if !scope.is_null() {
         auth["scope"] = scope;
     }
-    core.auth.authenticate(auth.as_object().unwrap(), &Initiator::default()).await
+    let circumstances = Circumstances { initiator: &Initiator::default(), receipt };
+    core.auth.authenticate(auth.as_object().unwrap(), &circumstances).await
 }
 
 async fn validate(core: &Core, text: &str) -> Result<Arc<ValidatedToken>> {

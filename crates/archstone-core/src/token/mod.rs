@@ -24,7 +24,7 @@ use crate::events::Event;
 use crate::foundation::Foundation;
 use crate::freshness::{Moment, Ref};
 use crate::id::{DomainId, ProjectId, UserId};
-use crate::identity::Identity;
+use crate::identity::{Identity, User};
 use crate::resource::Resource;
 use crate::revoke::{RevocationEvent, Revoke, TokenFacts};
 use crate::time::Timestamp;
@@ -265,6 +265,25 @@ impl Token {
             *token.unrevoked_as_of.lock().unwrap_or_else(PoisonError::into_inner) = Some(moment);
         }
         Ok(revoked)
+    }
+
+    /// Whether the tokens that a user had at this moment were ended since.
+    pub(crate) async fn is_user_revoked(&self, user: &User, issued_at: Timestamp) -> Result<bool> {
+        let moment = self.foundation.freshness.observe().await?;
+        let facts = TokenFacts {
+            issued_at,
+            expires_at: Timestamp::from_naive(chrono::NaiveDateTime::MIN),
+            user_ids: vec![&user.id],
+            user_domain_id: &user.domain_id,
+            scope_domain_id: None,
+            project_id: None,
+            audit_id: "",
+            parent_audit_id: None,
+            trust_id: None,
+            consumer_id: None,
+            role_ids: Vec::new(),
+        };
+        self.revoke.is_revoked(&facts, moment).await
     }
 
     /// A user may have been disabled where no event was written (a directory, another program): the first validation

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use archstone_core::auth::Circumstances;
 use archstone_core::authz::{Scope, Target};
 use archstone_core::catalog::CatalogService;
 use archstone_core::error::{Error, ErrorKind, Result};
@@ -12,7 +13,7 @@ use http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use super::{domains, projects};
-use crate::http::{Access, Call, Reply, Routes, SUBJECT_TOKEN, extension_rel, rel};
+use crate::http::{Access, Call, RECEIPT, Reply, Routes, SUBJECT_TOKEN, extension_rel, rel};
 
 pub(super) fn routes(routes: &mut Routes) {
     routes
@@ -58,7 +59,11 @@ async fn issue(call: Call) -> Result<Reply> {
     };
     call.schemas.check("auth.token_issue", &Value::Object(auth.clone()))?;
     check_names(auth)?;
-    let issued = call.core.auth.authenticate(auth, &call.initiator).await?;
+    let circumstances = Circumstances {
+        initiator: &call.initiator,
+        receipt: call.headers.get(RECEIPT).map(|value| value.to_str().unwrap_or("?")).filter(|text| !text.is_empty()),
+    };
+    let issued = call.core.auth.authenticate(auth, &circumstances).await?;
     Ok(token_reply(&call, StatusCode::CREATED, &issued.token, &issued.text))
 }
 

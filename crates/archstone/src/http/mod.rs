@@ -20,6 +20,7 @@ pub(crate) use app::App;
 pub(crate) use app::Peer;
 pub(crate) use call::Call;
 pub(crate) use collection::Collection;
+pub(crate) use error::RECEIPT;
 pub(crate) use listener::{Limits, bind, serve};
 pub(crate) use remote_policy::RemotePolicy;
 pub(crate) use reply::Reply;
