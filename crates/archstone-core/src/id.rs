@@ -50,6 +50,8 @@ ids! {
     TrustId
     /// Names an application credential.
     ApplicationCredentialId
+    /// Names a credential: an EC2 key, a TOTP seed, a certificate.
+    CredentialId
     /// Names an OAuth 1 access token.
     AccessTokenId
 }

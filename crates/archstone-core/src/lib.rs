@@ -44,6 +44,7 @@ use authz::Authorizer;
 use cascade::Cascade;
 use catalog::Catalog;
 use config::Config;
+use credential::Credentials;
 use error::Result;
 use foundation::Foundation;
 use identity::Identity;
@@ -62,6 +63,8 @@ pub struct Core {
     pub resource: Resource,
     /// Regions, services, endpoints.
     pub catalog: Catalog,
+    /// EC2 keys, TOTP seeds, certificates.
+    pub credential: Credentials,
     /// Users and groups.
     pub identity: Identity,
     /// Roles and assignments.
@@ -85,6 +88,7 @@ impl Core {
         let provider = TokenProvider::open_repository(&foundation.config)?;
         let resource = Resource::new(foundation.clone());
         let catalog = Catalog::new(foundation.clone());
+        let credential = Credentials::new(foundation.clone())?;
         let identity = Identity::new(foundation.clone())?;
         let assignment = Assignment::new(foundation.clone(), resource.clone(), identity.clone());
         let application_credential =
@@ -121,6 +125,7 @@ impl Core {
             foundation,
             resource,
             catalog,
+            credential,
             identity,
             assignment,
             application_credential,

@@ -74,6 +74,16 @@ impl Delegation {
         }
     }
 
+    /// The credentials that services keep with us are for the user itself: what a delegated token could make or read of
+    /// them outlives and outreaches the delegation (OSSA-2020-004, OSSA-2026-005, lp:2150089;
+    /// `keystone.api.credentials._require_primary_auth`).
+    pub fn check_credentials(&self) -> Result<()> {
+        match self {
+            Delegation::None => Ok(()),
+            other => Err(Error::forbidden(format!("a token by {} cannot reach credentials", other.describe()))),
+        }
+    }
+
     /// What the operator's log calls it.
     pub fn describe(&self) -> &'static str {
         match self {

@@ -116,7 +116,6 @@ const ROWS: &[(&str, &str, Support)] = &[
     ("cors", "*", Works),
     ("credential", "driver", Only(&["sql"])),
     ("credential", "provider", Only(&["fernet"])),
-    ("credential", "user_limit", NotBuilt("a limit of credentials per user")),
     ("credential", "auth_ttl", NotBuilt("EC2 credentials")),
     ("credential", "*", Works),
     ("database", "backend", Only(&["sqlalchemy"])),
@@ -180,9 +179,8 @@ const ROWS: &[(&str, &str, Support)] = &[
     ("role", "driver", Only(&["sql"])),
     ("role", "*", Works),
     ("saml", "*", NotBuilt(FEDERATION)),
-    // These two open again what a fix has closed; leaving them out is the safe side.
+    // This opens again what a fix has closed; leaving it out is the safe side.
     ("security_compliance", "allow_insecure_application_credential_trust_escalation", NotBuilt("trusts")),
-    ("security_compliance", "allow_insecure_admin_trust_cross_project_credentials_access", NotBuilt("trusts")),
     ("security_compliance", "*", Works),
     ("shadow_users", "driver", Only(&["sql"])),
     ("token", "*", Works),

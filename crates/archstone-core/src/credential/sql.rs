@@ -1,10 +1,128 @@
 //! Queries of `credential`.
 
 use archstone_db::tables::Credential as Table;
-use archstone_db::{Query, Tx};
-use sea_query::{Expr, ExprTrait as _, Func, Order, Query as Sql};
+use archstone_db::{DbError, Query, Row, Tx, json_text};
+use sea_query::{Expr, ExprTrait as _, Func, Order, Query as Sql, SelectStatement};
+use serde_json::{Map, Value};
 
-use crate::error::Result;
+use super::Credential;
+use crate::error::{Result, Stored as _};
+use crate::id::{CredentialId, ProjectId, UserId};
+use crate::list::sql::{ColumnKind, FilterColumn, Filtered, apply_filters};
+use crate::list::{Filter, ListQuery};
+
+const COLUMNS: [Table; 7] =
+    [Table::Id, Table::UserId, Table::ProjectId, Table::Type, Table::Extra, Table::EncryptedBlob, Table::KeyHash];
+
+const FILTERS: [FilterColumn<Table>; 2] = [
+    FilterColumn { name: "user_id", column: Table::UserId, kind: ColumnKind::Text(64) },
+    FilterColumn { name: "type", column: Table::Type, kind: ColumnKind::Text(255) },
+];
+
+fn select() -> SelectStatement {
+    let mut select = Sql::select();
+    select.columns(COLUMNS).from(Table::Table);
+    select
+}
+
+fn credential_from(row: &Row) -> Result<Credential, DbError> {
+    Ok(Credential {
+        id: row.get::<String>("id")?.into(),
+        user_id: row.get::<String>("user_id")?.into(),
+        project_id: row.get::<Option<String>>("project_id")?.map(ProjectId::from),
+        kind: row.get("type")?,
+        extra: match row.json("extra")? {
+            Value::Object(extra) => extra,
+            _ => Map::new(),
+        },
+        encrypted_blob: row.get("encrypted_blob")?,
+        key_hash: row.get("key_hash")?,
+    })
+}
+
+pub(super) async fn get(db: impl Query, id: &CredentialId) -> Result<Option<Credential>> {
+    let mut select = select();
+    select.and_where(Expr::col(Table::Id).eq(&**id));
+    Ok(db.fetch_optional(&select).await?.as_ref().map(credential_from).transpose()?)
+}
+
+pub(super) async fn list(db: impl Query, query: &ListQuery) -> Result<(Vec<Credential>, Vec<Filter>)> {
+    let mut select = select();
+    let Filtered::Applied(remaining) = apply_filters(&mut select, query, &FILTERS) else {
+        return Ok((Vec::new(), Vec::new()));
+    };
+    select.order_by(Table::Id, Order::Asc);
+    let items = db.fetch_all(&select).await?.iter().map(credential_from).collect::<Result<Vec<_>, _>>()?;
+    Ok((items, remaining))
+}
+
+pub(super) async fn list_of_user(db: impl Query, user: &UserId, kind: &str) -> Result<Vec<Credential>> {
+    let mut select = select();
+    select
+        .and_where(Expr::col(Table::UserId).eq(&**user))
+        .and_where(Expr::col(Table::Type).eq(kind))
+        .order_by(Table::Id, Order::Asc);
+    let rows = db.fetch_all(&select).await?;
+    let mut items = rows.iter().map(credential_from).collect::<Result<Vec<_>, _>>()?;
+    // MariaDB takes upper and lower case for the same.
+    items.retain(|credential| credential.kind == kind);
+    Ok(items)
+}
+
+pub(super) async fn count_of_user(db: impl Query, user: &UserId) -> Result<u64> {
+    let mut select = Sql::select();
+    select
+        .expr_as(Func::count(Expr::col(Table::Id)), "credentials")
+        .from(Table::Table)
+        .and_where(Expr::col(Table::UserId).eq(&**user));
+    count(db, &select, "credentials").await
+}
+
+async fn count(db: impl Query, select: &SelectStatement, name: &str) -> Result<u64> {
+    let count: i64 = match db.fetch_optional(select).await? {
+        Some(row) => row.get(name)?,
+        None => 0,
+    };
+    Ok(u64::try_from(count).unwrap_or_default())
+}
+
+pub(super) async fn insert(tx: &mut Tx<'_>, credential: &Credential) -> Result<()> {
+    let mut insert = Sql::insert();
+    insert.into_table(Table::Table).columns(COLUMNS).values_panic([
+        (&*credential.id).into(),
+        (&*credential.user_id).into(),
+        credential.project_id.as_deref().into(),
+        credential.kind.as_str().into(),
+        json_text(&Value::Object(credential.extra.clone())).into(),
+        credential.encrypted_blob.as_str().into(),
+        credential.key_hash.as_str().into(),
+    ]);
+    tx.execute(&insert).await.or_conflict("credential", || format!("Duplicate ID, {}", credential.id))?;
+    Ok(())
+}
+
+pub(super) async fn update_blob(
+    tx: &mut Tx<'_>,
+    id: &CredentialId,
+    encrypted_blob: &str,
+    key_hash: &str,
+) -> Result<()> {
+    let mut update = Sql::update();
+    update
+        .table(Table::Table)
+        .value(Table::EncryptedBlob, encrypted_blob)
+        .value(Table::KeyHash, key_hash)
+        .and_where(Expr::col(Table::Id).eq(&**id));
+    tx.execute(&update).await?;
+    Ok(())
+}
+
+/// Whether there was one.
+pub(super) async fn delete(tx: &mut Tx<'_>, id: &CredentialId) -> Result<bool> {
+    let mut delete = Sql::delete();
+    delete.from_table(Table::Table).and_where(Expr::col(Table::Id).eq(&**id));
+    Ok(tx.execute(&delete).await? > 0)
+}
 
 /// A row's secret as it is stored.
 pub(super) struct Encrypted {
@@ -19,11 +137,7 @@ pub(super) async fn count_other_keys(db: impl Query, primary: &str) -> Result<u6
         .expr_as(Func::count(Expr::col(Table::Id)), "others")
         .from(Table::Table)
         .and_where(Expr::col(Table::KeyHash).ne(primary));
-    let count: i64 = match db.fetch_optional(&select).await? {
-        Some(row) => row.get("others")?,
-        None => 0,
-    };
-    Ok(u64::try_from(count).unwrap_or_default())
+    count(db, &select, "others").await
 }
 
 pub(super) async fn list_other_keys(db: impl Query, primary: &str, limit: u64) -> Result<Vec<Encrypted>> {

@@ -3,8 +3,10 @@
 mod application_credentials;
 mod auth;
 pub(crate) mod body;
+mod credentials;
 mod discovery;
 mod domains;
+mod ec2_credentials;
 mod endpoints;
 mod grants;
 mod groups;
@@ -22,6 +24,8 @@ pub(crate) fn routes() -> Routes {
     let mut routes = Routes::default();
     discovery::routes(&mut routes);
     auth::routes(&mut routes);
+    credentials::routes(&mut routes);
+    ec2_credentials::routes(&mut routes);
     domains::routes(&mut routes);
     endpoints::routes(&mut routes);
     groups::routes(&mut routes);
