@@ -43,7 +43,6 @@ FEATURES = {
     "OAuth 2.0": Feature(LATER, {"oauth2"}, "/OS-OAUTH2/"),
     "federation": Feature(LATER, {"federation"}, "/OS-FEDERATION/"),
     "revocation event list": Feature(LATER, {"revoke_events"}, "/OS-REVOKE/"),
-    "endpoint filter": Feature(LATER, path="/OS-EP-FILTER/"),
     "endpoint policies": Feature(LATER, path="/OS-ENDPOINT-POLICY|/v3/policies"),
     "domain configuration": Feature(LATER, path="/domains/([^/]+/)?config"),
     "OS-SIMPLE-CERT": Feature("answers 410 to clients of another age; " + LATER, path="/OS-SIMPLE-CERT/"),

@@ -46,6 +46,8 @@ ids! {
     ServiceId
     /// Names an endpoint of the catalog.
     EndpointId
+    /// Names a group of endpoints of the catalog.
+    EndpointGroupId
     /// Names a trust.
     TrustId
     /// Names an application credential.

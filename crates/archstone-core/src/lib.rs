@@ -61,7 +61,7 @@ pub struct Core {
     pub authorizer: Arc<Authorizer>,
     /// Projects and domains.
     pub resource: Resource,
-    /// Regions, services, endpoints.
+    /// Regions, services, endpoints, and what narrows them.
     pub catalog: Catalog,
     /// EC2 keys, TOTP seeds, certificates.
     pub credential: Credentials,
@@ -87,8 +87,8 @@ impl Core {
     pub fn new(foundation: Foundation) -> Result<Core> {
         let provider = TokenProvider::open_repository(&foundation.config)?;
         let resource = Resource::new(foundation.clone());
-        let catalog = Catalog::new(foundation.clone());
         let credential = Credentials::new(foundation.clone())?;
+        let catalog = Catalog::new(foundation.clone(), resource.clone());
         let identity = Identity::new(foundation.clone())?;
         let assignment = Assignment::new(foundation.clone(), resource.clone(), identity.clone());
         let application_credential =

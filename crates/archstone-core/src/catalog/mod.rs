@@ -1,10 +1,12 @@
-//! Regions, services, endpoints and the catalog made of them.
+//! Regions, services, endpoints, what narrows them for a project, and the catalog made of them.
 //!
 //! What catalogs are made of is kept in memory, prepared, until one of them is touched.
 //!
 //! **Invariant:** every write touches [`Ref::Catalog`]: a catalog in memory depends on all of them at once.
 
 mod endpoint;
+mod endpoint_group;
+mod project_endpoint;
 mod region;
 mod rendered;
 mod service;
@@ -17,8 +19,10 @@ use serde_json::{Map, Value};
 
 use crate::foundation::Foundation;
 use crate::id::{EndpointId, RegionId, ServiceId};
+use crate::resource::Resource;
 
 pub use endpoint::EndpointPatch;
+pub use endpoint_group::{EndpointGroup, EndpointGroupPatch};
 pub use rendered::{CatalogEndpoint, CatalogService, CatalogTables, ProjectFilter, Substitutions, render};
 pub use service::ServicePatch;
 
@@ -89,12 +93,13 @@ pub struct Endpoint {
 #[derive(Clone)]
 pub struct Catalog {
     foundation: Foundation,
+    resource: Resource,
     prepared: rendered::Prepared,
 }
 
 impl Catalog {
-    /// A door onto this foundation.
-    pub fn new(foundation: Foundation) -> Catalog {
-        Catalog { foundation, prepared: rendered::Prepared::default() }
+    /// A door onto this foundation and this door.
+    pub fn new(foundation: Foundation, resource: Resource) -> Catalog {
+        Catalog { foundation, resource, prepared: rendered::Prepared::default() }
     }
 }

@@ -8,8 +8,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use serde_json::{Map, Value};
 
+use super::sql::{self, endpoint_filter};
 use super::url_template::UrlTemplate;
-use super::{Catalog, Endpoint, Service, sql};
+use super::{Catalog, Endpoint, Service};
 use crate::error::Result;
 use crate::freshness::{Moment, Ref};
 use crate::id::{EndpointId, ProjectId, RegionId, ServiceId, UserId};
@@ -121,7 +122,7 @@ impl Catalog {
         let all_without_filter = self.foundation.config.endpoint_filter.return_all_endpoints_if_no_filter;
         let services = sql::list_enabled_services(db).await?;
         let endpoints = sql::list_all_endpoints(db).await?;
-        let any_filter = sql::any_association(db).await?;
+        let any_filter = endpoint_filter::any_association(db).await?;
         let (services, unlisted) = prepare(services, endpoints);
         Ok(CatalogTables { services, unlisted, any_filter, all_without_filter })
     }
@@ -133,7 +134,9 @@ impl Catalog {
         project_id: Option<&ProjectId>,
     ) -> Result<ProjectFilter> {
         match project_id {
-            Some(project_id) if tables.any_filter => sql::project_filter(&self.foundation.db, project_id).await,
+            Some(project_id) if tables.any_filter => {
+                endpoint_filter::project_filter(&self.foundation.db, project_id).await
+            }
             _ => Ok(ProjectFilter::default()),
         }
     }
@@ -210,13 +213,14 @@ impl ProjectFilter {
         listed.chain(&tables.unlisted).any(|endpoint| self.lets_see(endpoint))
     }
 
-    fn lets_see(&self, endpoint: &Endpoint) -> bool {
+    /// Whether it names this endpoint.
+    pub(super) fn lets_see(&self, endpoint: &Endpoint) -> bool {
         self.endpoint_ids.contains(&endpoint.id) || self.groups.iter().any(|group| is_in_group(endpoint, group))
     }
 }
 
 /// Whether an endpoint has all that the filters of an endpoint group ask for.
-fn is_in_group(endpoint: &Endpoint, filters: &Map<String, Value>) -> bool {
+pub(super) fn is_in_group(endpoint: &Endpoint, filters: &Map<String, Value>) -> bool {
     filters.iter().all(|(name, wanted)| match name.as_str() {
         "id" => *wanted == *endpoint.id,
         "interface" => *wanted == endpoint.interface,

@@ -110,7 +110,6 @@ const ROWS: &[(&str, &str, Support)] = &[
     ("auth", "external", Only(&["default", "DefaultDomain", "Domain"])),
     ("auth", "*", Only(&["default"])),
     ("cache", "*", NoEffect(CACHE)),
-    // Templated catalogs come with the rest of the catalog.
     ("catalog", "driver", Only(&["sql"])),
     ("catalog", "*", Works),
     ("cors", "*", Works),
@@ -133,7 +132,7 @@ const ROWS: &[(&str, &str, Support)] = &[
     ("domain_config", "driver", Only(&["sql"])),
     ("domain_config", "*", NotBuilt("domain configuration")),
     ("endpoint_filter", "driver", Only(&["sql"])),
-    ("endpoint_filter", "*", NotBuilt("endpoint filters")),
+    ("endpoint_filter", "*", Works),
     ("endpoint_policy", "driver", Only(&["sql"])),
     ("federation", "driver", Only(&["sql"])),
     ("federation", "federated_domain_name", Works),

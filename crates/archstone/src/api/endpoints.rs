@@ -87,7 +87,7 @@ async fn delete(call: Call) -> Result<Reply> {
 }
 
 /// The region shows twice: once by its old name.
-fn wire(endpoint: Endpoint) -> Map<String, Value> {
+pub(super) fn wire(endpoint: Endpoint) -> Map<String, Value> {
     let mut out = endpoint.extra;
     out.insert("id".to_owned(), Value::from(&*endpoint.id));
     out.insert("interface".to_owned(), Value::from(endpoint.interface));

@@ -7,6 +7,7 @@ mod credentials;
 mod discovery;
 mod domains;
 mod ec2_credentials;
+mod endpoint_filter;
 mod endpoints;
 mod grants;
 mod groups;
@@ -28,6 +29,7 @@ pub(crate) fn routes() -> Routes {
     ec2_credentials::routes(&mut routes);
     domains::routes(&mut routes);
     endpoints::routes(&mut routes);
+    endpoint_filter::routes(&mut routes);
     groups::routes(&mut routes);
     projects::routes(&mut routes);
     regions::routes(&mut routes);

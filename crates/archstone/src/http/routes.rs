@@ -76,6 +76,12 @@ impl Relation {
         self
     }
 
+    /// Says that a path parameter is one of an extension.
+    pub(crate) fn extension_parameter(mut self, extension: &str, version: &str, name: &'static str) -> Relation {
+        self.parameters.insert(name, format!("{DOCS}/ext/{extension}/{version}/param/{name}"));
+        self
+    }
+
     /// Names another path in the document.
     pub(crate) fn stands_for(mut self, path: &'static str) -> Relation {
         self.stands_for = Some(path);

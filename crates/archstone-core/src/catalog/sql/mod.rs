@@ -1,17 +1,17 @@
 //! Queries of the catalog's tables.
 
+pub(super) mod endpoint_filter;
+
 use archstone_db::tables::{
-    Endpoint as EndpointTable, EndpointGroup, ProjectEndpoint, ProjectEndpointGroup, Region as RegionTable,
-    Service as ServiceTable,
+    Endpoint as EndpointTable, ProjectEndpoint, Region as RegionTable, Service as ServiceTable,
 };
 use archstone_db::{DbError, Query, Row, Tx, json_text};
 use sea_query::{Expr, ExprTrait as _, Order, Query as Sql};
 use serde_json::{Map, Value};
 
-use super::rendered::ProjectFilter;
 use super::{Endpoint, Region, Service};
 use crate::error::{Result, Stored as _};
-use crate::id::{EndpointId, ProjectId, RegionId, ServiceId};
+use crate::id::{EndpointId, RegionId, ServiceId};
 use crate::list::sql::{ColumnKind, FilterColumn, fetch_list};
 use crate::list::{Filter, ListQuery, Page};
 
@@ -291,44 +291,4 @@ pub(super) async fn delete_endpoint(tx: &mut Tx<'_>, id: &EndpointId) -> Result<
     let mut delete = Sql::delete();
     delete.from_table(EndpointTable::Table).and_where(Expr::col(EndpointTable::Id).eq(&**id));
     Ok(tx.execute(&delete).await?)
-}
-
-/// Whether any project is associated with an endpoint or an endpoint group.
-pub(super) async fn any_association(mut db: impl Query) -> Result<bool> {
-    let mut select = Sql::select();
-    select.column(ProjectEndpoint::ProjectId).from(ProjectEndpoint::Table).limit(1);
-    if db.by_ref().fetch_optional(&select).await?.is_some() {
-        return Ok(true);
-    }
-    let mut select = Sql::select();
-    select.column(ProjectEndpointGroup::ProjectId).from(ProjectEndpointGroup::Table).limit(1);
-    Ok(db.fetch_optional(&select).await?.is_some())
-}
-
-pub(super) async fn project_filter(mut db: impl Query, project_id: &ProjectId) -> Result<ProjectFilter> {
-    let mut filter = ProjectFilter::default();
-    let mut select = Sql::select();
-    select
-        .column(ProjectEndpoint::EndpointId)
-        .from(ProjectEndpoint::Table)
-        .and_where(Expr::col(ProjectEndpoint::ProjectId).eq(&**project_id));
-    for row in db.by_ref().fetch_all(&select).await? {
-        filter.endpoint_ids.insert(row.get::<String>("endpoint_id")?.into());
-    }
-    let mut select = Sql::select();
-    select
-        .column((EndpointGroup::Table, EndpointGroup::Filters))
-        .from(EndpointGroup::Table)
-        .inner_join(
-            ProjectEndpointGroup::Table,
-            Expr::col((ProjectEndpointGroup::Table, ProjectEndpointGroup::EndpointGroupId))
-                .equals((EndpointGroup::Table, EndpointGroup::Id)),
-        )
-        .and_where(Expr::col((ProjectEndpointGroup::Table, ProjectEndpointGroup::ProjectId)).eq(&**project_id));
-    for row in db.fetch_all(&select).await? {
-        if let Value::Object(conditions) = row.json("filters")? {
-            filter.groups.push(conditions);
-        }
-    }
-    Ok(filter)
 }

@@ -1,16 +1,18 @@
 //! Rules of the catalog, through the door.
 
+mod endpoint_filter;
+
 use archstone_db::Db;
-use archstone_db::tables::{EndpointGroup, ProjectEndpoint, ProjectEndpointGroup};
 use archstone_db::testing::on_each_database;
-use sea_query::Query as Sql;
 use serde_json::{Map, json};
 
 use super::{Catalog, Endpoint, EndpointPatch, Region, RegionPatch, Service, ServicePatch};
 use crate::authz::Allowed;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{ErrorKind, Result};
+use crate::foundation::Foundation;
 use crate::id::{EndpointId, RegionId, ServiceId};
 use crate::list::{Filter, ListQuery};
+use crate::resource::Resource;
 use crate::testing::foundation;
 
 fn allowed() -> Allowed {
@@ -18,7 +20,11 @@ fn allowed() -> Allowed {
 }
 
 fn door(db: &Db) -> Catalog {
-    Catalog::new(foundation(db, ""))
+    door_of(foundation(db, ""))
+}
+
+fn door_of(foundation: Foundation) -> Catalog {
+    Catalog::new(foundation.clone(), Resource::new(foundation))
 }
 
 fn kind<T: std::fmt::Debug>(result: Result<T>) -> ErrorKind {
@@ -226,47 +232,6 @@ async fn a_catalog_has_what_is_enabled_with_the_scope_filled_in() {
         catalog.update_service(&allowed(), &off, &patch).await.unwrap();
         assert_eq!(urls(&catalog, Some("7")).await, ["http://p/7", "http://u/u"]);
         assert_eq!(urls(&catalog, None).await, ["http://u/u"]);
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn associations_and_endpoint_groups_narrow_the_catalog_of_their_project() {
-    on_each_database(async |db| {
-        let catalog = door(db);
-        let service = make_service(&catalog, "compute").await;
-        let direct = catalog.create_endpoint(&allowed(), endpoint(&service, "http://a"), None).await.unwrap();
-        let admin = Endpoint { interface: "admin".to_owned(), ..endpoint(&service, "http://b") };
-        catalog.create_endpoint(&allowed(), admin, None).await.unwrap();
-        let mut insert = Sql::insert();
-        insert
-            .into_table(ProjectEndpoint::Table)
-            .columns([ProjectEndpoint::EndpointId, ProjectEndpoint::ProjectId])
-            .values_panic([(&*direct.id).into(), "limited".into()]);
-        let mut group = Sql::insert();
-        group
-            .into_table(EndpointGroup::Table)
-            .columns([EndpointGroup::Id, EndpointGroup::Name, EndpointGroup::Filters])
-            .values_panic(["g".into(), "g".into(), r#"{"interface": "admin"}"#.into()]);
-        let mut membership = Sql::insert();
-        membership
-            .into_table(ProjectEndpointGroup::Table)
-            .columns([ProjectEndpointGroup::EndpointGroupId, ProjectEndpointGroup::ProjectId])
-            .values_panic(["g".into(), "grouped".into()]);
-        let statements = &[insert, group, membership];
-        db.write(move |tx| {
-            Box::pin(async move {
-                for statement in statements {
-                    tx.execute(statement).await?;
-                }
-                Ok::<_, Error>(())
-            })
-        })
-        .await
-        .unwrap();
-        assert_eq!(urls(&catalog, Some("limited")).await, ["http://a"]);
-        assert_eq!(urls(&catalog, Some("grouped")).await, ["http://b"]);
-        assert_eq!(urls(&catalog, Some("other")).await, ["http://a", "http://b"]);
     })
     .await;
 }
