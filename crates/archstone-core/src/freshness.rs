@@ -4,9 +4,11 @@
 //! clock that was read before it was loaded. It holds as long as nothing that it depends on was touched since.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, Instant};
 
+use archstone_db::triggers::{self, Triggers};
 use archstone_db::{Change, Changes, ClockReading, Db, Touch};
 use tokio::sync::Mutex;
 
@@ -95,6 +97,9 @@ pub struct Moment {
     taken_at: Instant,
 }
 
+/// How often it is looked whether the triggers are still there.
+const LOOK_FOR_TRIGGERS_EVERY: Duration = Duration::from_secs(10);
+
 /// How many touched things are remembered before everything is forgotten at once.
 const MOST_TOUCHED: usize = 100_000;
 
@@ -107,6 +112,8 @@ struct Inner {
     /// How long a value may be used without the database telling that it was touched: writers who know nothing of the
     /// clock (another program on the same database) are noticed after this time.
     foreign_write_bound: Duration,
+    /// Whether triggers tell of those writers, so that the bound is not needed.
+    triggers: AtomicBool,
     applying: Mutex<()>,
     seen: RwLock<Seen>,
 }
@@ -131,7 +138,46 @@ impl Freshness {
     /// Reads the clock of this database.
     pub fn new(db: Db, foreign_write_bound: Duration) -> Freshness {
         let seen = Seen { reading: Arc::default(), epoch: 0, forgotten: 0, touched: HashMap::new() };
-        Freshness(Arc::new(Inner { db, foreign_write_bound, applying: Mutex::new(()), seen: RwLock::new(seen) }))
+        Freshness(Arc::new(Inner {
+            db,
+            foreign_write_bound,
+            triggers: AtomicBool::new(false),
+            applying: Mutex::new(()),
+            seen: RwLock::new(seen),
+        }))
+    }
+
+    /// Looks whether the database has the triggers, and goes by what it finds from now on.
+    ///
+    /// # Errors
+    /// What the database says; then nothing changes.
+    pub async fn look_for_triggers(&self) -> Result<Triggers> {
+        let triggers = triggers::check(&self.0.db).await?;
+        self.0.triggers.store(triggers == Triggers::Installed, Ordering::Relaxed);
+        Ok(triggers)
+    }
+
+    /// Looks for the triggers now and then, for ever: somebody may take them away. To be spawned beside the server.
+    pub(crate) async fn watch_triggers(self) {
+        let mut before = None;
+        loop {
+            match self.look_for_triggers().await {
+                Ok(found) if before.as_ref() == Some(&found) => {}
+                Ok(found) => {
+                    let bound = self.0.foreign_write_bound;
+                    match &found {
+                        Triggers::Installed => tracing::info!("{found}: writes of other programs count at once"),
+                        Triggers::Absent => tracing::info!("{found}: writes of other programs count within {bound:?}"),
+                        Triggers::Incomplete { .. } => {
+                            tracing::warn!("{found}: writes of other programs count within {bound:?}");
+                        }
+                    }
+                    before = Some(found);
+                }
+                Err(error) => tracing::warn!("looking for the triggers: {}", error.detail_text()),
+            }
+            tokio::time::sleep(LOOK_FOR_TRIGGERS_EVERY).await;
+        }
     }
 
     /// Reads the clock: whatever was committed before this call counts from now on.
@@ -158,7 +204,8 @@ impl Freshness {
 
     /// Whether something loaded at `stamp` still holds, as far as the last reading of the clock tells.
     pub fn holds(&self, stamp: Moment, depends_on: &[Ref]) -> bool {
-        if stamp.taken_at.elapsed() > self.0.foreign_write_bound {
+        let bounded = !self.0.triggers.load(Ordering::Relaxed);
+        if bounded && stamp.taken_at.elapsed() > self.0.foreign_write_bound {
             return false;
         }
         let seen = self.seen();

@@ -145,11 +145,12 @@ impl Core {
         &self.foundation.events
     }
 
-    /// Starts what runs beside the requests: policy files are read again when they change, and old rows of the change
-    /// table go. It ends when the handle is dropped.
+    /// Starts what runs beside the requests: policy files are read again when they change, old rows of the change table
+    /// go, and it is looked whether the database tells of other programs' writes. It ends when the handle is dropped.
     pub fn watch(&self) -> Watching {
         let mut tasks = tokio::task::JoinSet::new();
         tasks.spawn(Arc::clone(self.authorizer.policy()).watch());
+        tasks.spawn(self.foundation.freshness.clone().watch_triggers());
         tasks.spawn(prune_changes(self.foundation.db.clone()));
         Watching { _tasks: tasks }
     }

@@ -66,11 +66,13 @@ impl Conn {
     }
 
     /// SQLite takes the write lock at once: a transaction that first reads and then writes could not be repeated
-    /// otherwise.
+    /// otherwise. On PostgreSQL the triggers are told that this is a write of ours for the transaction alone: a pooler
+    /// may lend the session to another program afterwards.
     pub(crate) async fn begin(&mut self) -> Result<(), DbError> {
         let begin = match &self.raw {
             Some(Raw::Sqlite(_)) => "BEGIN IMMEDIATE",
-            _ => "BEGIN",
+            Some(Raw::Postgres(_)) => "BEGIN; SET LOCAL archstone.writer = 'archstone'",
+            Some(Raw::MySql(_)) | None => "BEGIN",
         };
         self.run(begin).await?;
         self.in_transaction = true;

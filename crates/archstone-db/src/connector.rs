@@ -15,7 +15,7 @@ const SQLITE_BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Makes connections, all alike.
 pub(crate) enum Connector {
     Sqlite(Box<SqliteConnectOptions>),
-    MySql { options: Box<MySqlConnectOptions>, session: Option<String>, wait_for_other_nodes: bool },
+    MySql { options: Box<MySqlConnectOptions>, session: String, wait_for_other_nodes: bool },
     Postgres(Box<PgConnectOptions>),
 }
 
@@ -47,9 +47,7 @@ impl Connector {
             Self::Sqlite(options) => options.connect().await.map(Raw::Sqlite),
             Self::MySql { options, session, wait_for_other_nodes } => {
                 let mut connection = options.connect().await?;
-                if let Some(session) = session {
-                    connection.execute(AssertSqlSafe(session.clone())).await?;
-                }
+                connection.execute(AssertSqlSafe(session.clone())).await?;
                 if *wait_for_other_nodes {
                     sync_wait(&mut connection).await?;
                 }
@@ -170,19 +168,20 @@ fn flag(url: &SqlUrl, name: &str) -> Result<Option<bool>, DbError> {
     }
 }
 
-/// Every session's settings: overlong text must be an error and not be cut.
-fn mysql_session(options: &ConnectOptions) -> Result<Option<String>, DbError> {
-    let mut settings = Vec::new();
+/// Every session's settings: that our writes tell themselves what they touch, which the triggers look at, and overlong
+/// text must be an error and not be cut.
+fn mysql_session(options: &ConnectOptions) -> Result<String, DbError> {
+    let mut settings = vec!["SET @archstone_writer = 1".to_owned()];
     if let Some(mode) = &options.mysql_sql_mode {
         if !mode.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b',')) {
             return Err(DbError::Configuration { detail: format!("[database] mysql_sql_mode = {mode} is not a mode") });
         }
-        settings.push(format!("sql_mode = '{mode}'"));
+        settings.push(format!("SESSION sql_mode = '{mode}'"));
     }
     if let Some(wait) = options.mysql_wsrep_sync_wait {
-        settings.push(format!("wsrep_sync_wait = {wait}"));
+        settings.push(format!("SESSION wsrep_sync_wait = {wait}"));
     }
-    Ok((!settings.is_empty()).then(|| format!("SET SESSION {}", settings.join(", "))))
+    Ok(settings.join(", "))
 }
 
 /// A server that does not know the setting has no other nodes.

@@ -25,6 +25,7 @@ pub mod tables;
 pub mod testing;
 #[cfg(test)]
 mod tests;
+pub mod triggers;
 mod tx;
 mod url;
 

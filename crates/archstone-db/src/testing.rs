@@ -12,7 +12,7 @@ use tokio::sync::OnceCell;
 use crate::connection::Conn;
 use crate::pool::Pool;
 use crate::statement::Built;
-use crate::{ConnectOptions, Db, DbError, Dialect, SqlUrl, schema};
+use crate::{ConnectOptions, Db, DbError, Dialect, SqlUrl, Statement, schema, triggers};
 
 /// A database of one test's own. Keep it as long as `db` is used.
 pub struct TestDatabase {
@@ -101,6 +101,26 @@ pub fn options() -> ConnectOptions {
     }
 }
 
+/// Changes rows as a program does that knows nothing of the clock.
+///
+/// # Errors
+/// What the database says.
+pub async fn execute_as_another_program(db: &Db, statement: &impl Statement) -> Result<(), DbError> {
+    let mut conn = foreign(db).await?;
+    let outcome = conn.execute(Built::new(statement, db.dialect())?).await;
+    conn.discard();
+    outcome.map(drop)
+}
+
+/// A connection as another program has it; to be discarded.
+pub(crate) async fn foreign(db: &Db) -> Result<Conn, DbError> {
+    let mut conn = db.pool().acquire().await?;
+    if db.dialect() == Dialect::MySql {
+        conn.run("SET @archstone_writer = NULL").await?;
+    }
+    Ok(conn)
+}
+
 async fn copy_of_template() -> Result<TestDatabase, DbError> {
     static TEMPLATE: OnceCell<Vec<u8>> = OnceCell::const_new();
     let folder = tempfile::tempdir().map_err(|error| configuration(&error))?;
@@ -183,6 +203,8 @@ async fn exists(conn: &mut Conn, dialect: Dialect, name: &str) -> Result<bool, D
 /// Deleting is faster than truncating when there is little to delete.
 async fn empty(db: &Db) -> Result<(), DbError> {
     let dialect = db.dialect();
+    // A test that failed may have left some.
+    triggers::remove(db).await?;
     let (unchecked, checked, quote) = match dialect {
         Dialect::MySql => ("SET FOREIGN_KEY_CHECKS = 0;\n", "SET FOREIGN_KEY_CHECKS = 1;\n", "`"),
         Dialect::Postgres | Dialect::Sqlite => {
@@ -195,6 +217,7 @@ async fn empty(db: &Db) -> Result<(), DbError> {
             sql.extend(["DELETE FROM ", quote, table, quote, ";\n"]);
         }
     }
+    sql.push_str("UPDATE archstone_foreign_clock SET tick = 0;\n");
     sql.push_str(schema::seed(dialect));
     sql.push_str(checked);
     db.pool().acquire().await?.run(&sql).await

@@ -1,6 +1,8 @@
 //! What one node writes, all nodes answer with: the caches obey the clock, and only the clock.
 
 use archstone_db::tables::{Assignment, Endpoint, LocalUser, Project, Role};
+use archstone_db::testing::execute_as_another_program;
+use archstone_db::triggers::{self, Triggers};
 use sea_query::{Expr, ExprTrait as _, Query as Sql, UpdateStatement};
 use serde_json::{Value, json};
 
@@ -56,6 +58,25 @@ async fn a_token_in_memory_follows_everything_that_it_is_made_of() {
             cloud.write(&write, std::slice::from_ref(&touched)).await;
             assert_ne!(shown(&core, &token.text).await, before, "{touched:?}");
         }
+    })
+    .await;
+}
+
+/// Without a word of who wrote: the triggers tell.
+#[tokio::test]
+async fn with_triggers_a_token_in_memory_follows_foreign_writes() {
+    on_each_cloud(async |cloud| {
+        triggers::install(&cloud.database.db).await.unwrap();
+        let core = cloud.node("node").await;
+        assert_eq!(core.foundation.freshness.look_for_triggers().await.unwrap(), Triggers::Installed);
+        let token = cloud.work_token(&core).await;
+        let reader = role(&core, "reader").await;
+        for (write, touched) in writes(cloud, &reader) {
+            let before = shown(&core, &token.text).await;
+            execute_as_another_program(&cloud.database.db, &write).await.unwrap();
+            assert_ne!(shown(&core, &token.text).await, before, "{touched:?}");
+        }
+        triggers::remove(&cloud.database.db).await.unwrap();
     })
     .await;
 }

@@ -41,6 +41,8 @@ enum Request {
 pub struct ClockReading {
     /// The last tick of each writer. Where a writer's ticks begin means nothing.
     pub ticks: BTreeMap<String, i64>,
+    /// The ticks that triggers made for writers who do not know the clock, by slot; see [`crate::triggers`].
+    pub foreign: Vec<i64>,
     /// The newest `revocation_event.id`, which Python Keystone moves too; 0 when there is none.
     pub last_revocation: i64,
 }
@@ -67,7 +69,15 @@ impl ClockReading {
     /// Whether everything that this reading saw, `other` saw too.
     pub fn is_not_after(&self, other: &ClockReading) -> bool {
         self.last_revocation <= other.last_revocation
+            && self.foreign.len() <= other.foreign.len()
+            && self.foreign.iter().zip(&other.foreign).all(|(tick, seen)| tick <= seen)
             && self.ticks.iter().all(|(writer, tick)| other.ticks.get(writer).is_some_and(|seen| tick <= seen))
+    }
+}
+
+impl ClockReading {
+    fn foreign_moves(&self) -> i64 {
+        self.foreign.iter().sum()
     }
 }
 
@@ -99,7 +109,7 @@ impl Clock {
     /// # Errors
     /// As [`Clock::read`].
     pub async fn changes_since(&self, since: &Arc<ClockReading>, now: &Arc<ClockReading>) -> Result<Changes, DbError> {
-        if since.ticks == now.ticks {
+        if since.ticks == now.ticks && since.foreign == now.foreign {
             return Ok(Changes::Known(Vec::new()));
         }
         let (reply, answer) = oneshot::channel();

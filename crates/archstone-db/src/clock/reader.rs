@@ -1,5 +1,6 @@
 //! The reading side: one task that owns the clock's connection.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,20 +16,25 @@ use crate::connection::Conn;
 use crate::pool::Pool;
 use crate::statement::Built;
 use crate::tables::ArchstoneChange;
+use crate::triggers::{FOREIGN_WRITER, SLOTS};
 use crate::tx::timed_out;
 use crate::{ConnectOptions, DbError, Dialect, SqlUrl};
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// Beyond this many ticks or changes, forgetting is cheaper than finding out what to forget.
 const MOST_CHANGES: u64 = 10_000;
-/// One statement, for one moment. (A UNION of the two takes MariaDB three times as long.)
-const READ: &str = "SELECT revocation.last AS last, clock.writer AS writer, clock.tick AS tick \
+/// One statement, for one moment. (A UNION takes MariaDB three times as long.) Of the writers that triggers count for,
+/// it tells only whether any of them moved.
+const READ: &str = "SELECT revocation.last AS last, others.moves AS moves, clock.writer AS writer, clock.tick AS tick \
      FROM (SELECT COALESCE(MAX(id), 0) AS last FROM revocation_event) revocation \
+     CROSS JOIN (SELECT CAST(COALESCE(SUM(tick), 0) AS {integer}) AS moves FROM archstone_foreign_clock) others \
      LEFT JOIN archstone_clock clock ON 1 = 1";
+const READ_FOREIGN: &str = "SELECT slot AS slot, tick AS tick FROM archstone_foreign_clock";
 
 pub(super) struct Reader {
     pool: Pool,
     dialect: Dialect,
+    read_statement: String,
     conn: Option<Conn>,
     last: Option<Arc<ClockReading>>,
     /// SQLite's count of other connections' commits, from before `last` was read.
@@ -39,7 +45,9 @@ pub(super) struct Reader {
 impl Reader {
     pub(super) fn new(url: &SqlUrl, options: &ConnectOptions, reads: Arc<AtomicU64>) -> Result<Self, DbError> {
         let pool = Pool::for_clock(url, options.acquire_timeout.min(TIMEOUT), options)?;
-        Ok(Self { pool, dialect: url.dialect(), conn: None, last: None, data_version: None, reads })
+        let integer = if url.dialect() == Dialect::MySql { "SIGNED" } else { "BIGINT" };
+        let read_statement = READ.replace("{integer}", integer);
+        Ok(Self { pool, dialect: url.dialect(), read_statement, conn: None, last: None, data_version: None, reads })
     }
 
     /// Until the last [`super::Clock`] is gone.
@@ -133,12 +141,19 @@ impl Reader {
             return Ok(Arc::clone(last));
         }
         let mut reading = ClockReading::default();
-        for row in self.conn()?.fetch_all(Built::plain(READ)).await? {
+        let mut foreign_moves = 0;
+        let statement = Built::plain(&self.read_statement);
+        for row in self.conn()?.fetch_all(statement).await? {
             reading.last_revocation = row.get("last")?;
+            foreign_moves = row.get("moves")?;
             // No writer at all is one row without one.
             if let Some(writer) = row.get("writer")? {
                 reading.ticks.insert(writer, row.get("tick")?);
             }
+        }
+        match &self.last {
+            Some(last) if last.foreign_moves() == foreign_moves => reading.foreign.clone_from(&last.foreign),
+            _ => reading.foreign = self.foreign().await?,
         }
         self.data_version = data_version;
         match &self.last {
@@ -149,6 +164,18 @@ impl Reader {
                 Ok(reading)
             }
         }
+    }
+
+    /// The ticks of the writers that triggers count for, by slot.
+    async fn foreign(&mut self) -> Result<Vec<i64>, DbError> {
+        let mut ticks = vec![0; usize::from(SLOTS)];
+        for row in self.conn()?.fetch_all(Built::plain(READ_FOREIGN)).await? {
+            let slot: i64 = row.get("slot")?;
+            if let Some(tick) = usize::try_from(slot).ok().and_then(|slot| ticks.get_mut(slot)) {
+                *tick = row.get("tick")?;
+            }
+        }
+        Ok(ticks)
     }
 
     async fn data_version(&mut self) -> Result<Option<i64>, DbError> {
@@ -168,7 +195,7 @@ impl Reader {
         let mut changes = Vec::new();
         // What must be on record for each writer: the tick after the last one seen, or its beginning.
         let mut missing: BTreeMap<&str, Option<i64>> =
-            moved.iter().map(|moved| (moved.writer, moved.after.map(|tick| tick + 1))).collect();
+            moved.iter().map(|moved| (&*moved.writer, moved.after.map(|tick| tick + 1))).collect();
         let rows = self.conn()?.fetch_all(statement).await?;
         if rows.len() as u64 > MOST_CHANGES {
             return Ok(Changes::Forgotten);
@@ -193,7 +220,7 @@ impl Reader {
 }
 
 struct Moved<'a> {
-    writer: &'a str,
+    writer: Cow<'a, str>,
     /// `None`: not seen before.
     after: Option<i64>,
     upto: i64,
@@ -205,8 +232,12 @@ fn moved<'a>(since: &ClockReading, now: &'a ClockReading) -> Option<Vec<Moved<'a
         return None;
     }
     let mut moved = Vec::new();
-    for (writer, &upto) in &now.ticks {
-        let after = since.ticks.get(writer).copied();
+    let known = now.ticks.iter().map(|(writer, &upto)| (Cow::from(writer), since.ticks.get(writer).copied(), upto));
+    let foreign = now.foreign.iter().enumerate().map(|(slot, &upto)| {
+        let writer = Cow::from(format!("{FOREIGN_WRITER}{slot}"));
+        (writer, Some(since.foreign.get(slot).copied().unwrap_or(0)), upto)
+    });
+    for (writer, after, upto) in known.chain(foreign) {
         if after == Some(upto) {
             continue;
         }
@@ -224,7 +255,7 @@ fn select_changes(moved: &[Moved<'_>]) -> SelectStatement {
         let tick = || Expr::col(ArchstoneChange::Tick);
         any = any.add(
             Cond::all()
-                .add(Expr::col(ArchstoneChange::Writer).eq(*writer))
+                .add(Expr::col(ArchstoneChange::Writer).eq(&**writer))
                 .add(tick().lte(*upto))
                 .add_option(after.map(|after| tick().gt(after))),
         );

@@ -5,14 +5,14 @@
 use crate::Dialect;
 
 /// The newest version; each step of [`migrations`] makes the next.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 
 /// What brings a database from `version - 1` to `version`, for each version from 1 on.
 pub(crate) fn migrations(dialect: Dialect) -> [&'static str; VERSION as usize] {
     match dialect {
-        Dialect::Sqlite => [SQLITE_1],
-        Dialect::MySql => [MYSQL_1],
-        Dialect::Postgres => [POSTGRESQL_1],
+        Dialect::Sqlite => [SQLITE_1, FOREIGN_CLOCK],
+        Dialect::MySql => [MYSQL_1, FOREIGN_CLOCK],
+        Dialect::Postgres => [POSTGRESQL_1, FOREIGN_CLOCK],
     }
 }
 
@@ -71,4 +71,12 @@ CREATE TABLE archstone_change (
     PRIMARY KEY (writer, tick, seq)
 );
 CREATE INDEX ix_archstone_change_at ON archstone_change (at);
+";
+
+// Version 2: the ticks of writers who do not know the clock; see `triggers`. A row for each of its slots.
+
+const FOREIGN_CLOCK: &str = "
+CREATE TABLE archstone_foreign_clock (slot integer NOT NULL PRIMARY KEY, tick bigint NOT NULL);
+INSERT INTO archstone_foreign_clock (slot, tick) VALUES (0, 0), (1, 0), (2, 0), (3, 0), (4, 0), (5, 0), (6, 0), (7, 0),
+    (8, 0), (9, 0), (10, 0), (11, 0), (12, 0), (13, 0), (14, 0), (15, 0);
 ";

@@ -1,8 +1,9 @@
-//! `db sync`, `db check` and `db version`, and the same as `keystone-manage` spells them: `db_sync`, `db_version`.
+//! `db sync`, `db check`, `db version` and `db triggers`, and the same as `keystone-manage` spells them: `db_sync`, `db_version`.
 
 use std::process::ExitCode;
 
 use archstone_db::schema::{self, CONTRACT_HEAD, EXPAND_HEAD, Status};
+use archstone_db::triggers::{self, Triggers};
 
 use super::ConfigArgs;
 use super::startup::{self, Refusal};
@@ -16,6 +17,20 @@ pub(crate) enum Command {
     Check,
     /// Prints the revision of Keystone's schema that the database holds.
     Version,
+    /// Lets the database tell this program at once what other programs write into it.
+    #[command(subcommand)]
+    Triggers(TriggersCommand),
+}
+
+/// The triggers on Keystone's tables.
+#[derive(clap::Subcommand, Clone, Copy)]
+pub(crate) enum TriggersCommand {
+    /// Makes them, or what is missing of them. Needs the right to make triggers.
+    Install,
+    /// Takes them away.
+    Remove,
+    /// Says whether they are there: 0 yes, 2 no.
+    Check,
 }
 
 /// What `db_sync` takes. All of the schema is made in one step, so `--expand` does it, `--migrate` has nothing to do
@@ -45,6 +60,7 @@ pub(crate) fn run(config: &ConfigArgs, command: Command) -> ExitCode {
         Command::Sync(args) => run_sync(config, &args),
         Command::Check => report(check(config)),
         Command::Version => run_version(config),
+        Command::Triggers(command) => report(run_triggers(config, command)),
     }
 }
 
@@ -87,6 +103,24 @@ fn sync(config: &ConfigArgs) -> Result<ExitCode, Refusal> {
             _ => tracing::info!("Archstone's own tables are made"),
         }
         Ok(ExitCode::SUCCESS)
+    })
+}
+
+fn run_triggers(config: &ConfigArgs, command: TriggersCommand) -> Result<ExitCode, Refusal> {
+    on_database(config, async |db| {
+        schema::check(db).await?.require_current()?;
+        match command {
+            TriggersCommand::Install => triggers::install(db).await?,
+            TriggersCommand::Remove => triggers::remove(db).await?,
+            TriggersCommand::Check => {}
+        }
+        let found = triggers::check(db).await?;
+        println!("{found}");
+        let as_wanted = match command {
+            TriggersCommand::Install | TriggersCommand::Check => found == Triggers::Installed,
+            TriggersCommand::Remove => found == Triggers::Absent,
+        };
+        Ok(if as_wanted { ExitCode::SUCCESS } else { ExitCode::from(2) })
     })
 }
 

@@ -11,7 +11,7 @@ use archstone_core::bootstrap::{Bootstrap, EndpointUrls};
 use archstone_core::config::{Config, Given, Named};
 use archstone_core::identity::Password;
 use archstone_core::keys;
-use archstone_db::schema;
+use archstone_db::{schema, triggers};
 
 use super::serve::{DEFAULT_LISTEN, bind_all, limits, serve_core};
 use super::startup::{self, Refusal};
@@ -65,6 +65,8 @@ async fn start(args: &Args, data: &Path, config: Config) -> Result<(), Refusal> 
     let fresh = matches!(schema::check(&db).await?, schema::Status::Empty);
     if fresh {
         schema::create(&db).await?;
+        // Whoever tries things out writes into the database by hand, too.
+        triggers::install(&db).await?;
     }
     let core = startup::open_on(config, db).await?;
     let openrc = data.join("openrc");

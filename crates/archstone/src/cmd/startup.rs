@@ -146,7 +146,6 @@ pub(crate) async fn open(config: Config) -> Result<Arc<Core>, Refusal> {
 pub(crate) async fn open_on(config: Config, db: Db) -> Result<Arc<Core>, Refusal> {
     schema::check(&db).await?.require_current()?;
     let policy = load_policy(&config)?;
-    tokio::spawn(Arc::clone(&policy).watch());
     let remote = RemotePolicy::new(&config.oslo_policy).map_err(|error| Refusal(error.to_string()))?;
     let bound = Duration::try_from_secs_f64(config.archstone.foreign_write_bound)
         .map_err(|error| Refusal(format!("[archstone] foreign_write_bound: {error}")))?;
