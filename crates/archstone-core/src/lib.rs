@@ -3,7 +3,7 @@
 //! Each subsystem has one door (a struct named after it) with the rules, the caches and the events; its `sql.rs` is
 //! private. A subsystem may use only those named before it:
 //!
-//! `time id error config keys list authz freshness events foundation testing` │ `resource catalog credential` │ `identity` │ `assignment` │
+//! `time id error config keys list authz freshness events foundation testing` │ `resource catalog credential` │ `domain_config identity` │ `assignment` │
 //! `application_credential` │ `revoke token` │ `auth` │ `cascade` │ `bootstrap`
 //!
 //! **Invariant:** no HTTP and no JSON text here: what a status code or a body looks like is the program's business.
@@ -17,6 +17,7 @@ pub mod cascade;
 pub mod catalog;
 pub mod config;
 pub mod credential;
+pub mod domain_config;
 pub mod error;
 pub mod events;
 pub mod foundation;
@@ -45,6 +46,7 @@ use cascade::Cascade;
 use catalog::Catalog;
 use config::Config;
 use credential::Credentials;
+use domain_config::DomainConfig;
 use error::Result;
 use foundation::Foundation;
 use identity::Identity;
@@ -61,6 +63,8 @@ pub struct Core {
     pub authorizer: Arc<Authorizer>,
     /// Projects and domains.
     pub resource: Resource,
+    /// What domains set otherwise than the configuration.
+    pub domain_config: DomainConfig,
     /// Regions, services, endpoints, and what narrows them.
     pub catalog: Catalog,
     /// EC2 keys, TOTP seeds, certificates.
@@ -71,6 +75,8 @@ pub struct Core {
     pub assignment: Assignment,
     /// Application credentials.
     pub application_credential: ApplicationCredentials,
+    /// Revocation events.
+    pub revoke: Revoke,
     /// Tokens.
     pub token: Token,
     /// Login.
@@ -89,6 +95,7 @@ impl Core {
         let resource = Resource::new(foundation.clone());
         let credential = Credentials::new(foundation.clone())?;
         let catalog = Catalog::new(foundation.clone(), resource.clone());
+        let domain_config = DomainConfig::new(foundation.clone(), resource.clone());
         let identity = Identity::new(foundation.clone())?;
         let assignment = Assignment::new(foundation.clone(), resource.clone(), identity.clone());
         let application_credential =
@@ -117,18 +124,20 @@ impl Core {
             identity.clone(),
             assignment.clone(),
             application_credential.clone(),
-            revoke,
+            revoke.clone(),
         );
         Ok(Core {
             config: Arc::clone(&foundation.config),
             authorizer: Arc::clone(&foundation.authorizer),
             foundation,
             resource,
+            domain_config,
             catalog,
             credential,
             identity,
             assignment,
             application_credential,
+            revoke,
             token,
             auth,
             cascade,

@@ -1,5 +1,6 @@
 //! From an option's value to a Rust field.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -114,6 +115,17 @@ impl<T: Field> Field for Vec<T> {
             Value::List(items) => items.iter().map(T::from_value).collect(),
             Value::None => Ok(Self::new()),
             _ => Err("must be a list".to_owned()),
+        }
+    }
+}
+
+/// An unset mapping is empty.
+impl<T: Field> Field for BTreeMap<String, T> {
+    fn from_value(value: &Value) -> Result<Self, String> {
+        match value {
+            Value::Dict(pairs) => pairs.iter().map(|(key, value)| Ok((key.clone(), T::from_value(value)?))).collect(),
+            Value::None => Ok(Self::new()),
+            _ => Err("must be key:value pairs".to_owned()),
         }
     }
 }

@@ -25,6 +25,7 @@ use oslo_config::{Origin, Schema, Settings, Sources, UnknownName};
 pub use check::check_environment;
 pub use field::Secret;
 pub use files::{Given, Named};
+pub(crate) use options::is_secret;
 pub use report::{Level, Problem, Warning};
 pub use sections::*;
 
@@ -87,6 +88,11 @@ impl Config {
     /// The configuration of one text; for tests.
     pub fn from_text(text: &str) -> Result<Self, Vec<Problem>> {
         Self::load(&Given::from_text("test.conf", text)).map(|(config, _)| config)
+    }
+
+    /// The value of an option that is no secret, whatever becomes of it here; none for an option that does not exist.
+    pub fn open_value(&self, group: &str, name: &str) -> Option<&serde_json::Value> {
+        self.open_values.get(&(group.to_owned(), name.to_owned()))
     }
 
     /// Where an option was set.

@@ -1,7 +1,9 @@
 //! All options: those of the reference (`options.tsv`, made from an installed Keystone 30.0.0) and
 //! those of our own section.
 
-use oslo_config::{DefaultValue, Opt, Schema, Sources, Type, Value};
+use std::collections::BTreeMap;
+
+use oslo_config::{DefaultValue, Opt, Schema, Settings, Sources, Type, Value};
 
 /// Group, option, class, type, default as JSON, deprecated names, mutable, secret, deprecated for removal.
 const REFERENCE: &str = include_str!("options.tsv");
@@ -84,6 +86,34 @@ fn value(json: serde_json::Value) -> Option<Value> {
     })
 }
 
+/// Whether this is an option of ours or of the reference whose value is a secret.
+pub(crate) fn is_secret(group: &str, name: &str) -> bool {
+    schema(&Sources::default()).get(group, name).is_some_and(|opt| opt.secret)
+}
+
+/// The values of all options that are no secrets.
+pub(super) fn open_values(settings: &Settings) -> BTreeMap<(String, String), serde_json::Value> {
+    let schema = schema(&Sources::default());
+    let open = schema.options().filter(|opt| !opt.secret);
+    open.filter_map(|opt| {
+        let setting = settings.get(&opt.group, &opt.name)?;
+        Some(((opt.group.clone(), opt.name.clone()), json(&setting.value)))
+    })
+    .collect()
+}
+
+fn json(value: &Value) -> serde_json::Value {
+    match value {
+        Value::None => serde_json::Value::Null,
+        Value::String(text) => text.as_str().into(),
+        Value::Bool(flag) => (*flag).into(),
+        Value::Int(number) => (*number).into(),
+        Value::Float(number) => (*number).into(),
+        Value::List(items) => items.iter().map(json).collect(),
+        Value::Dict(pairs) => pairs.iter().map(|(key, value)| (key.clone(), json(value))).collect(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -114,6 +144,16 @@ mod tests {
         assert!(schema.get("DEFAULT", "notification_opt_out").unwrap().multi);
         let expiration = &schema.get("token", "expiration").unwrap().ty;
         assert_eq!(*expiration, Type::Integer { min: Some(0), max: Some(i64::MAX) });
+    }
+
+    #[test]
+    fn secrets_are_among_no_open_values() {
+        let mut sources = Sources::default();
+        sources.add_text("t", "[ldap]\npassword = hunter2\nurl = ldap://a\n");
+        let values = open_values(&schema(&sources).resolve(&sources));
+        assert!(is_secret("ldap", "password"));
+        assert_eq!(values.get(&("ldap".to_owned(), "url".to_owned())), Some(&"ldap://a".into()));
+        assert!(!format!("{values:?}").contains("hunter2"));
     }
 
     #[test]

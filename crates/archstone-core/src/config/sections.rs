@@ -112,6 +112,8 @@ macro_rules! sections {
             $($(#[$section_doc])* pub $section: $type,)*
             /// Where [`Config::find_file`] looks, best first.
             pub search_dirs: Vec<PathBuf>,
+            /// The values of all options that are no secrets, by group and name.
+            pub(super) open_values: BTreeMap<(String, String), serde_json::Value>,
             /// Where each option was set that was.
             pub(super) origins: BTreeMap<(String, String), Origin>,
         }
@@ -123,6 +125,7 @@ macro_rules! sections {
                 let config = Self {
                     $($section: $type { $($field: reader.field($group, stringify!($field)),)* },)*
                     search_dirs: Vec::new(),
+                    open_values: super::options::open_values(settings),
                     origins: settings
                         .given()
                         .map(|(group, name, setting)| ((group.to_owned(), name.to_owned()), setting.origin.clone()))
@@ -248,6 +251,13 @@ sections! {
         mysql_wsrep_sync_wait: Option<i64>,
         /// Whether SQLite waits for the disk.
         sqlite_synchronous: bool,
+    }
+    /// `[domain_config]`
+    domain_config: DomainConfigSection, "domain_config" {
+        /// Options that a domain may set besides those of the built-in drivers, by group.
+        additional_whitelisted_options: BTreeMap<String, Vec<String>>,
+        /// Options that are secrets besides the built-in ones, by group.
+        additional_sensitive_options: BTreeMap<String, Vec<String>>,
     }
     /// `[endpoint_filter]`
     endpoint_filter: EndpointFilterSection, "endpoint_filter" {

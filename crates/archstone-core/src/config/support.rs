@@ -130,7 +130,7 @@ const ROWS: &[(&str, &str, Support)] = &[
     ("database", "db_max_retry_interval", NoEffect(RETRY)),
     ("database", "*", Works),
     ("domain_config", "driver", Only(&["sql"])),
-    ("domain_config", "*", NotBuilt("domain configuration")),
+    ("domain_config", "*", Works),
     ("endpoint_filter", "driver", Only(&["sql"])),
     ("endpoint_filter", "*", Works),
     ("endpoint_policy", "driver", Only(&["sql"])),

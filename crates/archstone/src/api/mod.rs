@@ -5,6 +5,7 @@ mod auth;
 pub(crate) mod body;
 mod credentials;
 mod discovery;
+mod domain_config;
 mod domains;
 mod ec2_credentials;
 mod endpoint_filter;
@@ -27,6 +28,7 @@ pub(crate) fn routes() -> Routes {
     auth::routes(&mut routes);
     credentials::routes(&mut routes);
     ec2_credentials::routes(&mut routes);
+    domain_config::routes(&mut routes);
     domains::routes(&mut routes);
     endpoints::routes(&mut routes);
     endpoint_filter::routes(&mut routes);
