@@ -41,11 +41,14 @@ FEATURES = {
     "unified limits": Feature(LATER, {"limits"}, "/limits|/registered_limits|include_limits"),
     "OAuth 1.0a": Feature(LATER, {"oauth1"}, "/OS-OAUTH1/"),
     "OAuth 2.0": Feature(LATER, {"oauth2"}, "/OS-OAUTH2/"),
-    "federation": Feature(LATER, {"federation"}, "/OS-FEDERATION/"),
-    "revocation event list": Feature(LATER, {"revoke_events"}, "/OS-REVOKE/"),
+    "federation": Feature(
+        LATER,
+        {"federation"},
+        "/OS-FEDERATION/",
+        # Lists an event that the steps of federation left.
+        steps={("revoke_events", 6)},
+    ),
     "endpoint policies": Feature(LATER, path="/OS-ENDPOINT-POLICY|/v3/policies"),
-    "domain configuration": Feature(LATER, path="/domains/([^/]+/)?config"),
-    "OS-SIMPLE-CERT": Feature("answers 410 to clients of another age; " + LATER, path="/OS-SIMPLE-CERT/"),
 }
 
 

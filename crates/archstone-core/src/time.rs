@@ -58,6 +58,11 @@ impl Timestamp {
         self.0.format("%Y-%m-%dT%H:%M:%S.%6fZ").to_string()
     }
 
+    /// `2026-11-22T05:34:18Z`, the form of the few times that the API shows without their fraction of a second.
+    pub fn iso_seconds(self) -> String {
+        self.0.format("%Y-%m-%dT%H:%M:%SZ").to_string()
+    }
+
     /// `2026-11-22T05:34:18.000000`, the form of the few times that the API shows without their zone.
     pub fn iso_without_zone(self) -> String {
         self.0.format("%Y-%m-%dT%H:%M:%S.%6f").to_string()

@@ -15,6 +15,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use archstone_db::Tx;
 use tokio::sync::Mutex;
 
+use crate::authz::Allowed;
 use crate::error::Result;
 use crate::foundation::Foundation;
 use crate::freshness::{Moment, Ref};
@@ -58,6 +59,18 @@ impl RevocationEvent {
     pub fn of_project(project_id: &str) -> RevocationEvent {
         RevocationEvent { project_id: Some(project_id.to_owned()), ..RevocationEvent::default() }
     }
+}
+
+/// An event as it was stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredEvent {
+    pub(crate) id: i64,
+    /// Whose tokens it ends.
+    pub event: RevocationEvent,
+    /// Those that were issued up to then.
+    pub issued_before: Timestamp,
+    /// When it was made.
+    pub revoked_at: Timestamp,
 }
 
 /// The door of revocation.
@@ -113,6 +126,11 @@ impl Revoke {
     /// Writes events in a transaction of their own.
     pub(crate) async fn revoke(&self, events: &[RevocationEvent]) -> Result<()> {
         self.foundation.db.write(move |tx| Box::pin(async move { self.record_all(tx, events).await })).await
+    }
+
+    /// The events that may still end a living token, the oldest first; with `after`, those that were made later.
+    pub async fn list_events(&self, _: &Allowed, after: Option<Timestamp>) -> Result<Vec<StoredEvent>> {
+        sql::list_since(&self.foundation.db, after).await
     }
 
     /// Whether an event of up to `moment` ends this token.

@@ -3,18 +3,11 @@
 use archstone_db::tables::RevocationEvent as Table;
 use archstone_db::{Query, Tx};
 use chrono::NaiveDateTime;
-use sea_query::{Expr, ExprTrait as _, Query as Sql};
+use sea_query::{Expr, ExprTrait as _, Order, Query as Sql, SelectStatement};
 
-use super::RevocationEvent;
+use super::{RevocationEvent, StoredEvent};
 use crate::error::Result;
 use crate::time::Timestamp;
-
-/// A stored event.
-pub(super) struct StoredEvent {
-    pub(super) id: i64,
-    pub(super) event: RevocationEvent,
-    pub(super) issued_before: Timestamp,
-}
 
 /// How many events go into one statement.
 const CHUNK: usize = 100;
@@ -65,6 +58,22 @@ pub(super) async fn prune(tx: &mut Tx<'_>, revoked_before: Timestamp) -> Result<
 }
 
 pub(super) async fn list_after(db: impl Query, id: i64) -> Result<Vec<StoredEvent>> {
+    let mut select = select_all();
+    select.and_where(Expr::col(Table::Id).gt(id));
+    fetch(db, &select).await
+}
+
+/// In the order in which they were made, which ids need not have.
+pub(super) async fn list_since(db: impl Query, after: Option<Timestamp>) -> Result<Vec<StoredEvent>> {
+    let mut select = select_all();
+    if let Some(after) = after {
+        select.and_where(Expr::col(Table::RevokedAt).gt(after.naive()));
+    }
+    select.order_by(Table::RevokedAt, Order::Asc).order_by(Table::Id, Order::Asc);
+    fetch(db, &select).await
+}
+
+fn select_all() -> SelectStatement {
     let mut select = Sql::select();
     select
         .columns([
@@ -80,11 +89,15 @@ pub(super) async fn list_after(db: impl Query, id: i64) -> Result<Vec<StoredEven
             Table::AuditChainId,
             Table::ExpiresAt,
             Table::IssuedBefore,
+            Table::RevokedAt,
         ])
-        .from(Table::Table)
-        .and_where(Expr::col(Table::Id).gt(id));
+        .from(Table::Table);
+    select
+}
+
+async fn fetch(db: impl Query, select: &SelectStatement) -> Result<Vec<StoredEvent>> {
     let mut out = Vec::new();
-    for row in db.fetch_all(&select).await? {
+    for row in db.fetch_all(select).await? {
         out.push(StoredEvent {
             id: row.get("id")?,
             event: RevocationEvent {
@@ -100,6 +113,7 @@ pub(super) async fn list_after(db: impl Query, id: i64) -> Result<Vec<StoredEven
                 expires_at: row.get::<Option<NaiveDateTime>>("expires_at")?.map(Timestamp::from_naive),
             },
             issued_before: Timestamp::from_naive(row.get("issued_before")?),
+            revoked_at: Timestamp::from_naive(row.get("revoked_at")?),
         });
     }
     Ok(out)

@@ -1,7 +1,11 @@
 //! Which event ends which token (vectors computed by Python Keystone, together with the filters of its query).
 
-use super::RevocationEvent;
+use archstone_db::testing::on_each_database;
+
 use super::index::{RevocationIndex, TokenFacts};
+use super::{RevocationEvent, Revoke};
+use crate::authz::Allowed;
+use crate::testing::foundation;
 use crate::time::Timestamp;
 
 fn at(text: &str) -> Timestamp {
@@ -92,4 +96,31 @@ fn of_events_that_name_the_same_the_furthest_counts() {
     index.insert(event("user=u"), at("2023-11-14T22:13:25"));
     index.insert(event("user=u"), at("2023-11-14T22:13:10"));
     assert!(index.matches(&facts()));
+}
+
+#[tokio::test]
+async fn events_are_listed_in_their_order_from_a_time_on() {
+    on_each_database(async |db| {
+        let foundation = foundation(db, "[token]\nexpiration = 100\n[revoke]\nexpiration_buffer = 50\n");
+        let (revoke, allowed) = (Revoke::new(foundation.clone()), Allowed::internal("test"));
+        let first = foundation.time.now();
+        revoke.revoke(&[event("user=u expires=2027-01-15T08:00:01")]).await.unwrap();
+        foundation.time.advance(10);
+        let both = [event("audit=a"), event("chain=a domain=d")];
+        revoke.revoke(&both).await.unwrap();
+        let list = async |after| {
+            let listed = revoke.list_events(&allowed, after).await.unwrap();
+            listed.into_iter().map(|stored| (stored.event, stored.revoked_at)).collect::<Vec<_>>()
+        };
+        let second = first.plus_seconds(10);
+        assert_eq!(list(None).await[0], (event("user=u expires=2027-01-15T08:00:01"), first));
+        assert_eq!(list(None).await.len(), 3);
+        assert_eq!(list(Some(first)).await, both.map(|event| (event, second)));
+        assert_eq!(list(Some(second)).await, []);
+        // The next event takes those with it that no living token can match.
+        foundation.time.advance(145);
+        revoke.revoke(&[event("project=p")]).await.unwrap();
+        assert_eq!(list(None).await.len(), 3);
+    })
+    .await;
 }

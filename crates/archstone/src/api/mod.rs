@@ -14,6 +14,7 @@ mod grants;
 mod groups;
 mod projects;
 mod regions;
+mod revoke;
 mod role_assignments;
 mod roles;
 mod services;
@@ -37,6 +38,7 @@ pub(crate) fn routes() -> Routes {
     regions::routes(&mut routes);
     services::routes(&mut routes);
     users::routes(&mut routes);
+    revoke::routes(&mut routes);
     roles::routes(&mut routes);
     grants::routes(&mut routes);
     role_assignments::routes(&mut routes);
