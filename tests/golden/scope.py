@@ -36,7 +36,6 @@ FEATURES = {
         steps={("auth_tokens", 95), ("auth_tokens", 96), ("auth_tokens", 97), ("middleware", 33), ("middleware", 34)},
     ),
     "trusts": Feature(LATER, {"trusts", "variant_trust_redelegation"}, "/OS-TRUST/", "OS-TRUST:trust"),
-    "tokens by EC2 signatures": Feature(LATER, path="/ec2tokens|/s3tokens"),
     "MFA and TOTP": Feature(LATER, {"mfa_totp_receipts"}),
     "unified limits": Feature(LATER, {"limits"}, "/limits|/registered_limits|include_limits"),
     "OAuth 1.0a": Feature(LATER, {"oauth1"}, "/OS-OAUTH1/"),

@@ -1,11 +1,14 @@
 """Each program accepts what the other wrote, while both run, on each database."""
 
+import hashlib
+import json
 import re
 import time
 from types import SimpleNamespace
 
 import pytest
 
+from tests.golden import signatures
 from tests.golden.compare import Compare, Difference, Ids
 from tests.support import http
 from tests.support.servers import Archstone, Keystone
@@ -283,3 +286,48 @@ def rotate_arguments(server, command):
     import os
 
     return (command, "--keystone-user", str(os.getuid()), "--keystone-group", str(os.getgid()))
+
+
+def make_credentials(admin, user) -> list[str]:
+    """One of each kind, an EC2 key changed once; their ids."""
+    keys = {"access": f"key-{user.id}", "secret": "sécret"}
+    ids = []
+    for kind, blob in (("ec2", json.dumps(keys)), ("totp", "GEZDGNBVGY3TQOJQ"), ("cert", "not json é")):
+        new = {"type": kind, "blob": blob, "user_id": user.id, "project_id": user.project, "note": "é"}
+        ids.append(admin("POST", "/v3/credentials", {"credential": new}, 201)["credential"]["id"])
+    changed = {"credential": {"blob": json.dumps({**keys, "secret": "other"})}}
+    ids.append(admin("POST", f"/v3/users/{user.id}/credentials/OS-EC2", {"tenant_id": user.project}, 201)["credential"])
+    ids[-1] = hashlib.sha256(ids[-1]["access"].encode()).hexdigest()
+    admin("PATCH", f"/v3/credentials/{ids[0]}", changed, 200)
+    return ids
+
+
+def test_secrets_of_one_open_at_the_other(here, there, user):
+    ids = make_credentials(Admin(here), user)
+    bodies = []
+    for server in (here, there):
+        admin = Admin(server)
+        shown = [admin("GET", f"/v3/credentials/{id}", status=200)["credential"] for id in ids]
+        listed = admin("GET", f"/v3/credentials?user_id={user.id}", status=200)["credentials"]
+        legacy = admin("GET", f"/v3/users/{user.id}/credentials/OS-EC2", status=200)["credentials"]
+        for one in (*shown, *listed, *legacy):
+            one.pop("links")
+            if one.get("type") == "ec2":
+                one["blob"] = json.loads(one["blob"])
+        by_id = sorted(listed, key=lambda one: one["id"])
+        bodies.append((shown, by_id, sorted(legacy, key=lambda one: one["access"])))
+    assert bodies[0] == bodies[1]
+    assert sorted(one["id"] for one in bodies[0][1]) == sorted(ids)
+
+
+def test_ec2_key_of_one_signs_in_at_the_other(here, there, user):
+    admin = Admin(here)
+    key = admin("POST", f"/v3/users/{user.id}/credentials/OS-EC2", {"tenant_id": user.project}, 201)["credential"]
+    params = {"SignatureVersion": "2", "AWSAccessKeyId": key["access"], "Action": "Describe é"}
+    request = {"access": key["access"], "host": "ec2:8773", "verb": "GET", "path": "/", "params": params}
+    request["signature"] = signatures.ec2_v2(key["secret"], request)
+    headers = {"X-Auth-Token": login(there)}
+    reply = http.send(there.url, "POST", "/v3/ec2tokens", headers, {"credentials": request})
+    assert reply.status == 200, reply.text
+    body = validate(here, reply.header("X-Subject-Token"), token=admin.token).json()["token"]
+    assert (body["methods"], body["user"]["id"]) == (["ec2credential"], user.id)

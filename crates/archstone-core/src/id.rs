@@ -1,6 +1,6 @@
 //! Identifiers, one type for each kind of thing, so that a project's id cannot pass for a user's.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::ops::Deref;
 
 use uuid::Uuid;
@@ -61,4 +61,14 @@ ids! {
 /// A new random id in 32 hexadecimal digits, as the reference makes them for every resource.
 pub fn new_hex_id() -> String {
     Uuid::new_v4().simple().to_string()
+}
+
+/// Bytes in hexadecimal digits, as the reference writes digests.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    let mut hex = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        // Writing to a String cannot fail.
+        let _ = write!(hex, "{byte:02x}");
+    }
+    hex
 }

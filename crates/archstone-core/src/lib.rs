@@ -4,7 +4,7 @@
 //! private. A subsystem may use only those named before it:
 //!
 //! `time id error config keys list authz freshness events foundation testing` │ `resource catalog credential` │ `domain_config identity` │ `assignment` │
-//! `application_credential` │ `revoke token` │ `auth` │ `cascade` │ `bootstrap`
+//! `application_credential` │ `revoke token` │ `auth` │ `ec2` │ `cascade` │ `bootstrap`
 //!
 //! **Invariant:** no HTTP and no JSON text here: what a status code or a body looks like is the program's business.
 
@@ -18,6 +18,7 @@ pub mod catalog;
 pub mod config;
 pub mod credential;
 pub mod domain_config;
+pub mod ec2;
 pub mod error;
 pub mod events;
 pub mod foundation;
@@ -47,6 +48,7 @@ use catalog::Catalog;
 use config::Config;
 use credential::Credentials;
 use domain_config::DomainConfig;
+use ec2::Ec2;
 use error::Result;
 use foundation::Foundation;
 use identity::Identity;
@@ -81,6 +83,8 @@ pub struct Core {
     pub token: Token,
     /// Login.
     pub auth: Auth,
+    /// Tokens by signatures of EC2 keys.
+    pub ec2: Ec2,
     /// Writes that reach over several subsystems.
     pub cascade: Cascade,
 }
@@ -118,6 +122,14 @@ impl Core {
             &application_credential,
             token.clone(),
         )?;
+        let ec2 = Ec2::new(
+            foundation.clone(),
+            resource.clone(),
+            credential.clone(),
+            identity.clone(),
+            application_credential.clone(),
+            token.clone(),
+        );
         let cascade = Cascade::new(
             foundation.clone(),
             resource.clone(),
@@ -140,6 +152,7 @@ impl Core {
             revoke,
             token,
             auth,
+            ec2,
             cascade,
         })
     }

@@ -43,12 +43,11 @@ const TRACING: &str = "OpenTelemetry tracing";
 const HEALTHCHECK: &str = "the reference's health check";
 
 /// Methods by which clients can log in.
-const METHODS: &[&str] = &["application_credential", "password", "token"];
+const METHODS: &[&str] = &["application_credential", "ec2credential", "password", "token"];
 
 /// Other methods of the reference. They may be configured: nobody gets in by one that is not built. Any other name
 /// is that of somebody's own plugin.
-const METHODS_NOT_BUILT: &[&str] =
-    &["ec2credential", "external", "kerberos", "mapped", "oauth1", "openid", "saml2", "totp", "x509"];
+const METHODS_NOT_BUILT: &[&str] = &["external", "kerberos", "mapped", "oauth1", "openid", "saml2", "totp", "x509"];
 
 /// Group (`*`: any), option (`*`: any), what becomes of it. The first row that fits counts.
 #[rustfmt::skip]
@@ -115,7 +114,6 @@ const ROWS: &[(&str, &str, Support)] = &[
     ("cors", "*", Works),
     ("credential", "driver", Only(&["sql"])),
     ("credential", "provider", Only(&["fernet"])),
-    ("credential", "auth_ttl", NotBuilt("EC2 credentials")),
     ("credential", "*", Works),
     ("database", "backend", Only(&["sqlalchemy"])),
     ("database", "asyncio_connection", NoEffect("the reference does not use it either")),

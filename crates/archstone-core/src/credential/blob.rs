@@ -1,7 +1,5 @@
 //! What is in the secret of an EC2 credential: a JSON object with the keys, and the delegation that it is bound to.
 
-use std::fmt::Write as _;
-
 use archstone_db::json_text;
 use aws_lc_rs::digest::{SHA256, digest};
 use serde_json::{Map, Value};
@@ -9,7 +7,7 @@ use zeroize::Zeroizing;
 
 use crate::authz::Delegation;
 use crate::error::{Error, Result};
-use crate::id::{AccessTokenId, ApplicationCredentialId, CredentialId, TrustId};
+use crate::id::{AccessTokenId, ApplicationCredentialId, CredentialId, TrustId, hex};
 
 const TRUST: &str = "trust_id";
 const APPLICATION_CREDENTIAL: &str = "app_cred_id";
@@ -51,12 +49,7 @@ impl Ec2Blob {
 
 /// The id of the credential with this access key.
 pub fn ec2_id(access: &str) -> CredentialId {
-    let mut hex = String::with_capacity(64);
-    for byte in digest(&SHA256, access.as_bytes()).as_ref() {
-        // Writing to a String cannot fail.
-        let _ = write!(hex, "{byte:02x}");
-    }
-    CredentialId::from(hex)
+    CredentialId::from(hex(digest(&SHA256, access.as_bytes()).as_ref()))
 }
 
 /// The access key of a new EC2 credential, and its secret with the delegation that made it.

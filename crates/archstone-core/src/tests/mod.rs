@@ -1,6 +1,7 @@
 //! Rules that need all doors: tokens and logins on several nodes of one cloud.
 
 mod coherence;
+mod ec2;
 mod login;
 mod receipts;
 mod tokens;

@@ -186,14 +186,15 @@ impl Token {
 /// How a token came to stand for its user.
 fn delegation_of(payload: &Payload, credential: Option<&ApplicationCredential>) -> Delegation {
     let has = |name: &str| payload.methods.iter().any(|method| &**method == name);
+    // First, whatever the key is bound to: such a token has no business here at all.
+    if has("ec2credential") {
+        return Delegation::Ec2;
+    }
     if let Some(id) = &payload.access_token_id {
         return Delegation::OAuth1(AccessTokenId::from(id.as_str()));
     }
     if let Some(id) = &payload.trust_id {
         return Delegation::Trust(TrustId::from(id.as_str()));
-    }
-    if has("ec2credential") {
-        return Delegation::Ec2;
     }
     if let Some(credential) = credential {
         return Delegation::ApplicationCredential {

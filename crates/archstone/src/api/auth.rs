@@ -113,7 +113,7 @@ fn token_reply(call: &Call, status: StatusCode, token: &Arc<ValidatedToken>, tex
 }
 
 /// The body, rendered once for as long as the token is in memory.
-fn rendered(token: &ValidatedToken, with_catalog: bool) -> Bytes {
+pub(super) fn rendered(token: &ValidatedToken, with_catalog: bool) -> Bytes {
     let text = token.rendered[usize::from(with_catalog)].get_or_init(|| {
         let mut body = token.body.clone();
         if let Some(catalog) = token.catalog.as_deref().filter(|_| with_catalog) {

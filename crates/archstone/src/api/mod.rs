@@ -8,6 +8,7 @@ mod discovery;
 mod domain_config;
 mod domains;
 mod ec2_credentials;
+mod ec2_tokens;
 mod endpoint_filter;
 mod endpoints;
 mod grants;
@@ -30,6 +31,7 @@ pub(crate) fn routes() -> Routes {
     credentials::routes(&mut routes);
     ec2_credentials::routes(&mut routes);
     domain_config::routes(&mut routes);
+    ec2_tokens::routes(&mut routes);
     domains::routes(&mut routes);
     endpoints::routes(&mut routes);
     endpoint_filter::routes(&mut routes);

@@ -7,8 +7,6 @@ use archstone_core::identity::{
     FederatedIdentity, GroupMembership, NewUser, Password, User, UserOptionChanges, UserPatch,
 };
 use archstone_core::list::{Filter, ListQuery};
-use http::StatusCode;
-use http::header::ALLOW;
 use serde_json::{Map, Value, json};
 
 use super::body::{into_extra, normalize_names, nullable_text, require_same_id, take_bool, take_text};
@@ -140,8 +138,7 @@ async fn delete(call: Call) -> Result<Reply> {
 
 /// Not left to the router, because here the refusal names one method only.
 async fn refuse_to_show_password(_: Call) -> Result<Reply> {
-    let body = json!({"message": "The method is not allowed for the requested URL."});
-    Ok(Reply::json(StatusCode::METHOD_NOT_ALLOWED, &body).header(ALLOW, "POST"))
+    Ok(Reply::post_only())
 }
 
 async fn change_password(call: Call) -> Result<Reply> {

@@ -1,9 +1,9 @@
 //! What a handler answers.
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderName};
+use http::header::{ALLOW, CONTENT_TYPE, HeaderName};
 use http::{HeaderMap, HeaderValue, StatusCode};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// A status, headers and a body. What every answer has (`Vary`, the request id) is added where it is sent.
 #[derive(Debug)]
@@ -43,6 +43,12 @@ impl Reply {
     /// 204: done, nothing to say.
     pub(crate) fn no_content() -> Reply {
         Reply { status: StatusCode::NO_CONTENT, headers: HeaderMap::new(), body: Bytes::new() }
+    }
+
+    /// 405 of a path that takes POST alone, where the reference's refusal names that and not OPTIONS.
+    pub(crate) fn post_only() -> Reply {
+        let body = json!({"message": "The method is not allowed for the requested URL."});
+        Reply::json(StatusCode::METHOD_NOT_ALLOWED, &body).header(ALLOW, "POST")
     }
 
     /// A page of the web framework that the reference shows where no API code is reached.

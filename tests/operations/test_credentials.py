@@ -1,0 +1,148 @@
+"""Secrets that are kept for users: who reaches them, and what signatures by EC2 keys get."""
+
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from tests.golden import signatures
+from tests.support import http
+from tests.support.servers import PROGRAMS
+
+
+class As:
+    """Requests with one token."""
+
+    def __init__(self, server, token):
+        self.url, self.token = server.url, token
+
+    def __call__(self, method, path, body=None, status=None):
+        reply = http.send(self.url, method, path, {"X-Auth-Token": self.token}, body)
+        if status:
+            assert reply.status == status, f"{method} {path}: {reply.status} {reply.text}"
+        return reply
+
+
+@pytest.fixture(scope="module")
+def admin(server):
+    return As(server, http.admin_token(server.url))
+
+
+def make_user(server, admin, name):
+    """A user with the role member on a project, its token, and the kinds of credentials."""
+    user = admin("POST", "/v3/users", {"user": {"name": name, "password": "pw"}}, 201).json()["user"]["id"]
+    project = admin("POST", "/v3/projects", {"project": {"name": name}}, 201).json()["project"]["id"]
+    role = admin("GET", "/v3/roles?name=member").json()["roles"][0]["id"]
+    admin("PUT", f"/v3/projects/{project}/users/{user}/roles/{role}", status=204)
+    reply = http.password_login(server.url, name, "pw", {"project": {"id": project}})
+    own = As(server, reply.header("X-Subject-Token"))
+    key = own("POST", f"/v3/users/{user}/credentials/OS-EC2", {"tenant_id": project}, 201).json()["credential"]
+    totp = {"type": "totp", "blob": "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ", "user_id": user}
+    totp = own("POST", "/v3/credentials", {"credential": totp}, 201).json()["credential"]["id"]
+    return SimpleNamespace(id=user, project=project, own=own, key=key, totp=totp)
+
+
+@pytest.fixture(scope="module")
+def alice(server, admin):
+    return make_user(server, admin, "alice")
+
+
+@pytest.fixture(scope="module")
+def bob(server, admin):
+    return make_user(server, admin, "bob")
+
+
+def app_credential_token(server, user, unrestricted):
+    path = f"/v3/users/{user.id}/application_credentials"
+    new = {"name": f"app {unrestricted}", "unrestricted": unrestricted}
+    made = user.own("POST", path, {"application_credential": new}, 201).json()["application_credential"]
+    method = {"id": made["id"], "secret": made["secret"]}
+    auth = {"identity": {"methods": ["application_credential"], "application_credential": method}}
+    reply = http.send(server.url, "POST", "/v3/auth/tokens", body={"auth": auth})
+    assert reply.status == 201, reply.text
+    return As(server, reply.header("X-Subject-Token"))
+
+
+def signed(key, **params):
+    params = {"SignatureVersion": "2", "AWSAccessKeyId": key["access"], **params}
+    request = {"access": key["access"], "host": "ec2", "verb": "GET", "path": "/", "params": params}
+    return {"credentials": {**request, "signature": signatures.ec2_v2(key["secret"], request)}}
+
+
+def test_ossa_2019_006_a_list_shows_only_the_own(alice, bob):
+    listed = alice.own("GET", "/v3/credentials", status=200).json()["credentials"]
+    assert {one["user_id"] for one in listed} == {alice.id}
+    assert len(listed) == 2
+    assert alice.own("GET", f"/v3/credentials?user_id={bob.id}", status=200).json()["credentials"] == []
+
+
+def test_secrets_of_others_are_out_of_reach(alice, bob):
+    path = f"/v3/credentials/{bob.totp}"
+    alice.own("GET", path, status=403)
+    alice.own("PATCH", path, {"credential": {"blob": "x"}}, 403)
+    alice.own("DELETE", path, status=403)
+    alice.own("GET", f"/v3/users/{bob.id}/credentials/OS-EC2", status=403)
+    for user in (alice, bob):
+        path = f"/v3/users/{user.id}/credentials/OS-EC2/{bob.key['access']}"
+        alice.own("GET", path, status=403)
+        alice.own("DELETE", path, status=403)
+    alice.own("POST", f"/v3/users/{bob.id}/credentials/OS-EC2", {"tenant_id": alice.project}, 403)
+    new = {"type": "totp", "blob": "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ", "user_id": bob.id}
+    alice.own("POST", "/v3/credentials", {"credential": new}, 403)
+
+
+def test_cve_2020_12691_a_credential_changes_neither_owner_nor_project(alice, bob):
+    for change in ({"user_id": bob.id}, {"project_id": bob.project}, {"type": "cert"}):
+        body = {"credential": {"blob": "x", **change}}
+        alice.own("PATCH", f"/v3/credentials/{alice.totp}", body, 400)
+
+
+@pytest.mark.parametrize("unrestricted", [False, True])
+def test_ossa_2026_005_an_application_credential_reaches_no_secrets(server, alice, unrestricted):
+    token = app_credential_token(server, alice, unrestricted)
+    ec2 = f"/v3/users/{alice.id}/credentials/OS-EC2"
+    token("POST", ec2, {"tenant_id": alice.project}, 403)
+    token("GET", ec2, status=403)
+    token("GET", f"{ec2}/{alice.key['access']}", status=403)
+    token("DELETE", f"{ec2}/{alice.key['access']}", status=403)
+    blob = '{"access": "mine", "secret": "mine"}'
+    new = {"type": "ec2", "blob": blob, "user_id": alice.id, "project_id": alice.project}
+    token("POST", "/v3/credentials", {"credential": new}, 403)
+    assert token("GET", "/v3/credentials", status=200).json()["credentials"] == []
+    for method, body in (("GET", None), ("PATCH", {"credential": {"blob": "x"}}), ("DELETE", None)):
+        token(method, f"/v3/credentials/{alice.totp}", body, 403)
+
+
+def test_ossa_2025_002_only_services_exchange_signatures(server, admin, alice, bob):
+    body = signed(alice.key)
+    assert http.send(server.url, "POST", "/v3/ec2tokens", body=body).status == 401
+    assert http.send(server.url, "POST", "/v3/s3tokens", body=body).status == 401
+    for user in (alice, bob):
+        user.own("POST", "/v3/ec2tokens", body, 403)
+        user.own("POST", "/v3/s3tokens", body, 403)
+    admin("POST", "/v3/ec2tokens", body, 200)
+
+
+def test_ossa_2020_003_an_old_signature_gets_nothing(admin, alice):
+    def stamp(ago):
+        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - ago))
+
+    admin("POST", "/v3/ec2tokens", signed(alice.key, Timestamp=stamp(14 * 60)), 200)
+    admin("POST", "/v3/ec2tokens", signed(alice.key, Timestamp=stamp(16 * 60)), 401)
+    admin("POST", "/v3/ec2tokens", signed(alice.key, Timestamp="soon"), 401)
+
+
+def test_a_token_by_an_ec2_key_cannot_be_used_here(server, admin, alice):
+    token = admin("POST", "/v3/ec2tokens", signed(alice.key), 200).header("X-Subject-Token")
+    for method, path in (("GET", "/v3"), ("GET", "/v3/credentials"), ("POST", "/v3/auth/tokens")):
+        As(server, token)(method, path, status=403)
+    auth = {"identity": {"methods": ["token"], "token": {"id": token}}}
+    assert http.send(server.url, "POST", "/v3/auth/tokens", body={"auth": auth}).status == 403
+
+
+def test_without_its_method_there_are_no_tokens_by_ec2_keys(program):
+    conf = {"identity": {"password_hash_rounds": 5}, "auth": {"methods": "password,token"}}
+    with PROGRAMS[program](conf=conf) as server:
+        admin = As(server, http.admin_token(server.url))
+        for path in ("/v3/ec2tokens", "/v3/s3tokens"):
+            admin("POST", path, signed({"access": "a", "secret": "b"}), 503)
