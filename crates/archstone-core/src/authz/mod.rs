@@ -1,8 +1,7 @@
 //! Who asks, what they may do, and the proof that it was checked.
 //!
-//! **Invariant:** an [`Allowed`] comes only out of [`Authorizer::check`] (the policy said yes), out of
-//! [`Allowed::internal`] (a command of the operator) or is [`PUBLIC`] (a route without a policy): each can be found
-//! by a search. The functions of the core that read or write for somebody want one.
+//! **Invariant:** an [`Allowed`] comes only out of [`Authorizer::check`] (the policy said yes), [`Allowed::internal`] (a
+//! command of the operator) or [`Allowed::public`] (a route without a policy): each can be found by a search. The functions of the core that read or write for somebody want one.
 //!
 //! **Invariant:** a policy target holds what storage and the URL say. What the caller wrote in a body or a query is
 //! kept under `request_body` and `filter_attr`, where it can never stand for a stored attribute
@@ -95,9 +94,13 @@ pub struct Allowed {
     initiator: Initiator,
 }
 
-/// Where a request came from, for audit.
+/// Where a request came from, for audit. Cheap to clone: it goes into every proof and every event.
 #[derive(Clone, Debug, Default)]
-pub struct Initiator {
+pub struct Initiator(Arc<Origin>);
+
+/// What an [`Initiator`] says.
+#[derive(Debug, Default)]
+pub struct Origin {
     /// `req-<uuid>` of this request.
     pub request_id: Option<String>,
     /// `req-<uuid>` that the client sent.
@@ -108,11 +111,19 @@ pub struct Initiator {
     pub agent: Option<String>,
 }
 
-/// For routes that have no policy: discovery, login.
-pub static PUBLIC: Allowed = Allowed {
-    requester: Requester::Nobody,
-    initiator: Initiator { request_id: None, global_request_id: None, address: None, agent: None },
-};
+impl From<Origin> for Initiator {
+    fn from(origin: Origin) -> Initiator {
+        Initiator(Arc::new(origin))
+    }
+}
+
+impl std::ops::Deref for Initiator {
+    type Target = Origin;
+
+    fn deref(&self) -> &Origin {
+        &self.0
+    }
+}
 
 impl Allowed {
     /// For a command that the operator runs on the machine itself.
@@ -191,10 +202,9 @@ impl Authorizer {
             // A token without scope is asked as one of a project, as oslo.policy does it.
             Scope::Project { .. } | Scope::Unscoped => ScopeType::Project,
         };
-        let target = target.flatten();
         let mut replies = HashMap::new();
         loop {
-            match self.policy.enforce_with(rule, &caller.credentials, &target, scope, &replies) {
+            match self.policy.enforce_with(rule, &caller.credentials, target.flat(), scope, &replies) {
                 Decision::Allowed => {
                     return Ok(Allowed { requester: requester.clone(), initiator: initiator.clone() });
                 }

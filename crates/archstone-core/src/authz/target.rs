@@ -2,14 +2,13 @@
 
 use serde_json::{Map, Value};
 
-/// The target of a policy rule, in three parts that never overlap: path parameters at the top, stored things under
-/// `target`, and what the caller wrote under `request_body` and `filter_attr`
-/// (`keystone.common.rbac_enforcer.enforcer.RBACEnforcer.enforce_call`).
+/// The target of a policy rule, in the flat form that rules look things up in: path parameters by their names, stored
+/// things below `target.`, and what the caller wrote below `request_body.` and `filter_attr.`, so that no part can stand
+/// for another (`keystone.common.rbac_enforcer.enforcer.RBACEnforcer.enforce_call`).
 #[derive(Clone, Debug, Default)]
 pub struct Target {
-    path: Map<String, Value>,
-    stored: Map<String, Value>,
-    written: Map<String, Value>,
+    flat: Map<String, Value>,
+    has_stored: bool,
 }
 
 impl Target {
@@ -25,13 +24,14 @@ impl Target {
 
     /// Whether it knows nothing stored.
     pub fn is_bare(&self) -> bool {
-        self.stored.is_empty()
+        !self.has_stored
     }
 
     /// Adds one more stored thing.
     #[must_use]
     pub fn and(mut self, kind: &str, thing: Value) -> Target {
-        self.stored.insert(kind.to_owned(), thing);
+        self.has_stored = true;
+        self.add(format!("target.{kind}"), thing);
         self
     }
 
@@ -48,43 +48,38 @@ impl Target {
     /// `%(<name>)s`.
     #[must_use]
     pub fn path(mut self, name: &str, value: &str) -> Target {
-        self.path.entry(name).or_insert_with(|| Value::from(value));
+        self.flat.entry(name).or_insert_with(|| Value::from(value));
         self
     }
 
     /// Adds the body: rules see it as `%(request_body.…)s` only.
     #[must_use]
     pub fn body(mut self, body: Value) -> Target {
-        self.written.insert("request_body".to_owned(), body);
+        self.add("request_body".to_owned(), body);
         self
     }
 
     /// Adds the values of the query's filters: rules see them as `%(filter_attr.…)s` only.
     #[must_use]
     pub fn filters(mut self, filters: Map<String, Value>) -> Target {
-        if !filters.is_empty() {
-            self.written.insert("filter_attr".to_owned(), Value::Object(filters));
-        }
+        self.add("filter_attr".to_owned(), Value::Object(filters));
         self
     }
 
-    /// The flat form that rules look things up in: nested names are joined by dots.
-    pub fn flatten(&self) -> Map<String, Value> {
-        let mut flat = Map::new();
-        flatten_into("", &self.path, &mut flat);
-        flatten_into("", &self.written, &mut flat);
-        flatten_into("target", &self.stored, &mut flat);
-        flat
+    /// The flat form: nested names are joined by dots.
+    pub fn flat(&self) -> &Map<String, Value> {
+        &self.flat
     }
-}
 
-fn flatten_into(prefix: &str, nested: &Map<String, Value>, flat: &mut Map<String, Value>) {
-    for (name, value) in nested {
-        let name = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
+    fn add(&mut self, name: String, value: Value) {
         match value {
-            Value::Object(inner) => flatten_into(&name, inner, flat),
+            Value::Object(inner) => {
+                for (attribute, value) in inner {
+                    self.add(format!("{name}.{attribute}"), value);
+                }
+            }
             other => {
-                flat.insert(name, other.clone());
+                self.flat.insert(name, other);
             }
         }
     }
@@ -101,7 +96,7 @@ mod tests {
         let target = Target::of("user", json!({"id": "stored"}))
             .path("user_id", "url")
             .body(json!({"target": {"user": {"id": "forged"}}, "user_id": "forged"}));
-        let flat = target.flatten();
+        let flat = target.flat();
         assert_eq!(flat["target.user.id"], "stored");
         assert_eq!(flat["user_id"], "url");
         assert_eq!(flat["request_body.target.user.id"], "forged");

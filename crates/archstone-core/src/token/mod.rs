@@ -189,14 +189,30 @@ impl Token {
         }
     }
 
-    /// Validates a token.
+    /// Reads the clock: whatever was committed before this call, [`Token::validate_at`] knows.
+    ///
+    /// # Errors
+    /// Unavailable when the database does not answer.
+    pub async fn observe(&self) -> Result<Moment> {
+        self.foundation.freshness.observe().await
+    }
+
+    /// Validates a token as of now.
+    ///
+    /// # Errors
+    /// As [`Token::validate_at`] and [`Token::observe`].
+    pub async fn validate(&self, text: &str, validation: Validation) -> Result<Arc<ValidatedToken>> {
+        self.validate_at(self.observe().await?, text, validation).await
+    }
+
+    /// Validates a token as of a moment that was observed after the request for it began: one moment is enough for all
+    /// tokens of a request.
     ///
     /// # Errors
     /// [`ErrorKind::TokenNotFound`] for one that is malformed, expired, revoked, of a disabled user, or whose roles
     /// are gone; [`ErrorKind::NotFound`] if its user, project, domain or application credential was deleted, or its
     /// project or the user's domain disabled.
-    pub async fn validate(&self, text: &str, validation: Validation) -> Result<Arc<ValidatedToken>> {
-        let moment = self.foundation.freshness.observe().await?;
+    pub async fn validate_at(&self, moment: Moment, text: &str, validation: Validation) -> Result<Arc<ValidatedToken>> {
         let generation = self.provider.generation()?;
         let token = match self.cache.get(text, &self.foundation.freshness, generation) {
             Some(token) => token,

@@ -20,7 +20,7 @@ fn version_3(call: &Call) -> Value {
         "id": "v3.14",
         "status": "stable",
         "updated": "2020-04-07T00:00:00Z",
-        "links": [{"rel": "self", "href": format!("{}/v3/", call.base_url)}],
+        "links": [{"rel": "self", "href": format!("{}/v3/", call.base_url())}],
         "media-types": [{
             "base": "application/json",
             "type": "application/vnd.openstack.identity-v3+json",
@@ -33,7 +33,7 @@ async fn versions(call: Call) -> Result<Reply> {
         return Ok(json_home("/v3"));
     }
     let body = json!({"versions": {"values": [version_3(&call)]}});
-    let location = format!("{}/v3/", call.base_url);
+    let location = format!("{}/v3/", call.base_url());
     Ok(Reply::json(StatusCode::MULTIPLE_CHOICES, &body).header(LOCATION, &location))
 }
 
@@ -47,7 +47,7 @@ async fn version(call: Call) -> Result<Reply> {
 /// Ready if the database answers.
 async fn health(call: Call) -> Result<Reply> {
     match call.core.db().ping().await {
-        Ok(()) if call.method == Method::HEAD => Ok(Reply::no_content()),
+        Ok(()) if *call.method() == Method::HEAD => Ok(Reply::no_content()),
         Ok(()) => Ok(Reply::ok(&json!({"detailed": false, "reasons": []}))),
         Err(error) => {
             tracing::error!(%error, "health check: the database does not answer");
@@ -58,7 +58,7 @@ async fn health(call: Call) -> Result<Reply> {
 
 /// Whether `application/json-home` is the type that the client likes best.
 fn wants_json_home(call: &Call) -> bool {
-    let Some(accept) = call.headers.get(ACCEPT).and_then(|value| value.to_str().ok()) else { return false };
+    let Some(accept) = call.headers().get(ACCEPT).and_then(|value| value.to_str().ok()) else { return false };
     let quality = |wanted: &str| {
         accept
             .split(',')

@@ -281,7 +281,7 @@ fn check_tags(tags: &[String]) -> Result<()> {
 
 /// The link is of the whole API: the reference asks for the URL of nothing.
 fn tags_body(call: &Call, tags: &[String]) -> Value {
-    json!({"links": {"self": format!("{}/v3", call.base_url)}, "tags": tags})
+    json!({"links": {"self": format!("{}/v3", call.base_url())}, "tags": tags})
 }
 
 pub(super) fn wire(project: Project) -> Map<String, Value> {

@@ -3,13 +3,12 @@
 //! The order of the checks is the reference's (`keystone.server.flask.core`): a dead token ends a request before its
 //! body is read as JSON, a body that does not fit its schema ends it before the policy is asked.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use archstone_core::Core;
-use archstone_core::authz::{Initiator, Requester};
+use archstone_core::authz::{Initiator, Origin};
 use archstone_core::config::Config;
 use archstone_core::error::{Error, ErrorKind, Result};
-use archstone_core::token::ValidatedToken;
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, USER_AGENT, VARY};
 use http::request::Parts;
@@ -20,10 +19,10 @@ use serde_json::{Map, Value};
 use tokio::sync::OnceCell;
 
 use super::base_url::{base_url, client_address};
-use super::call::Call;
+use super::call::{Call, without_trailing_slash};
 use super::cors::Cors;
 use super::error::{self, ErrorContext};
-use super::guard;
+use super::guard::{self, Identified};
 use super::query::Query;
 use super::reply::Reply;
 use super::routes::{Route, Routes};
@@ -70,6 +69,7 @@ impl App {
     {
         let request_id = format!("req-{}", uuid::Uuid::new_v4());
         let (parts, body) = request.into_parts();
+        let parts = Arc::new(parts);
         let limit = self.core.config.oslo_middleware.max_request_body_size;
         let reply = match read_body(&parts, body, limit).await {
             Err(error) => {
@@ -83,13 +83,13 @@ impl App {
         finish(reply, &parts, &request_id, &self.cors)
     }
 
-    async fn answer(&self, parts: &Parts, body: Bytes, request_id: &str, peer: Peer) -> Reply {
+    async fn answer(&self, parts: &Arc<Parts>, body: Bytes, request_id: &str, peer: Peer) -> Reply {
         let initiator = initiator(&self.core.config, parts, request_id, peer);
-        let (requester, token) = match guard::identify(&self.core, parts).await {
+        let identified = match guard::identify(&self.core, parts).await {
             Ok(identified) => identified,
             Err(refusal) => return self.error_reply(&refusal.error, parts, refusal.middleware),
         };
-        match self.route(parts, body, requester, token, initiator).await {
+        match self.route(parts, body, identified, initiator).await {
             Ok(reply) => reply,
             Err(error) => self.error_reply(&error, parts, false),
         }
@@ -97,14 +97,12 @@ impl App {
 
     async fn route(
         &self,
-        parts: &Parts,
+        parts: &Arc<Parts>,
         body: Bytes,
-        requester: Requester,
-        token: Option<Arc<ValidatedToken>>,
+        identified: Identified,
         initiator: Initiator,
     ) -> Result<Reply> {
         let raw_path = parts.uri.path();
-        let base_url = base_url(&self.core.config, parts);
         let body = parse_body(parts, &body)?;
         if raw_path.contains("//") {
             let mut merged = String::with_capacity(raw_path.len());
@@ -113,12 +111,12 @@ impl App {
                     merged.push(c);
                 }
             });
+            let base_url = base_url(&self.core.config, parts);
             let query = parts.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
             return Ok(Reply::html(StatusCode::PERMANENT_REDIRECT, "Redirecting...", "Redirecting...")
                 .header(LOCATION, &format!("{base_url}{merged}{query}")));
         }
-        let path = if raw_path.len() > 1 { raw_path.trim_end_matches('/') } else { raw_path };
-        let Ok(found) = self.router.at(path) else { return Ok(not_found_page()) };
+        let Ok(found) = self.router.at(without_trailing_slash(raw_path)) else { return Ok(not_found_page()) };
         let Some(parameters) = decode_parameters(&found.params) else { return Ok(not_found_page()) };
         let of_path = found.value;
         let method = &parts.method;
@@ -135,19 +133,19 @@ impl App {
         if let Some(schema) = route.body_schema {
             self.schemas.check(schema, &body)?;
         }
+        let Identified { requester, token, moment } = identified;
         let call = Call {
             core: Arc::clone(&self.core),
             schemas: Arc::clone(&self.schemas),
             route: route.clone(),
-            method: method.clone(),
-            path: path.to_owned(),
+            parts: Arc::clone(parts),
             parameters,
             query,
-            headers: parts.headers.clone(),
             body,
-            base_url,
+            base_url: OnceLock::new(),
             requester,
             token,
+            moment,
             subject: OnceCell::new(),
             initiator,
         };
@@ -216,13 +214,14 @@ fn decode_parameters(parameters: &matchit::Params<'_, '_>) -> Option<Vec<(String
 fn initiator(config: &Config, parts: &Parts, request_id: &str, peer: Peer) -> Initiator {
     let header = |name: HeaderName| parts.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let forwarded = client_address(config, parts);
-    Initiator {
+    let origin = Origin {
         request_id: Some(request_id.to_owned()),
         global_request_id: header(REQUEST_ID)
             .filter(|id| id.strip_prefix("req-").is_some_and(|uuid| uuid::Uuid::try_parse(uuid).is_ok())),
         address: forwarded.or_else(|| peer.address.map(|address| address.ip().to_string())),
         agent: header(USER_AGENT),
-    }
+    };
+    origin.into()
 }
 
 fn not_found_page() -> Reply {

@@ -1,17 +1,20 @@
 //! One request as a handler sees it.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use archstone_core::Core;
 use archstone_core::authz::{Allowed, Initiator, Requester, Target};
 use archstone_core::error::{Error, Result};
+use archstone_core::freshness::Moment;
 use archstone_core::id::DomainId;
 use archstone_core::list::ListQuery;
 use archstone_core::token::ValidatedToken;
+use http::request::Parts;
 use http::{HeaderMap, Method};
 use serde_json::{Map, Value, json};
 use tokio::sync::OnceCell;
 
+use super::base_url::base_url;
 use super::query::Query;
 use super::reply::Reply;
 use super::routes::{Access, Route};
@@ -22,20 +25,17 @@ pub(crate) struct Call {
     pub(crate) core: Arc<Core>,
     pub(crate) schemas: Arc<Schemas>,
     pub(crate) route: Route,
-    /// `HEAD` is answered by the route of `GET`; a handler that must know looks here.
-    pub(crate) method: Method,
-    /// The path without the query, as it was sent but for a trailing slash.
-    pub(crate) path: String,
+    pub(super) parts: Arc<Parts>,
     pub(crate) parameters: Vec<(String, String)>,
     pub(crate) query: Query,
-    pub(crate) headers: HeaderMap,
     /// `{}` where there was no body.
     pub(crate) body: Value,
-    /// `http://host:5000`, without a version.
-    pub(crate) base_url: String,
+    pub(super) base_url: OnceLock<String>,
     pub(crate) requester: Requester,
     /// The caller's own token.
     pub(crate) token: Option<Arc<ValidatedToken>>,
+    /// When the database's clock was read for that token.
+    pub(super) moment: Option<Moment>,
     /// The token that the request is about, once it was looked at.
     pub(super) subject: OnceCell<Arc<ValidatedToken>>,
     pub(crate) initiator: Initiator,
@@ -45,6 +45,26 @@ impl Call {
     /// A parameter of the path. The router sets all that the path names, so that a wrong name shows in the first test.
     pub(crate) fn parameter(&self, name: &str) -> &str {
         self.parameters.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value.as_str())
+    }
+
+    /// `HEAD` is answered by the route of `GET`; a handler that must know looks here.
+    pub(crate) fn method(&self) -> &Method {
+        &self.parts.method
+    }
+
+    /// The path without the query, as it was sent but for a trailing slash.
+    pub(crate) fn path(&self) -> &str {
+        without_trailing_slash(self.parts.uri.path())
+    }
+
+    /// The headers.
+    pub(crate) fn headers(&self) -> &HeaderMap {
+        &self.parts.headers
+    }
+
+    /// `http://host:5000`, without a version.
+    pub(crate) fn base_url(&self) -> &str {
+        self.base_url.get_or_init(|| base_url(&self.core.config, &self.parts))
     }
 
     /// Asks the policy, with the rule that the route names. The path's parameters and the body are added to the
@@ -65,7 +85,11 @@ impl Call {
             Access::Public => false,
         };
         if !named {
-            return Err(Error::internal(format!("{} {} does not name the rule {rule}", self.method, self.route.path)));
+            return Err(Error::internal(format!(
+                "{} {} does not name the rule {rule}",
+                self.method(),
+                self.route.path
+            )));
         }
         let mut target = self.with_subject(target).await?;
         for (name, value) in &self.parameters {
@@ -119,7 +143,7 @@ impl Call {
 
     /// A link below `/v3`.
     pub(crate) fn link(&self, path: &str) -> String {
-        format!("{}/v3/{}", self.base_url, path.trim_matches('/'))
+        format!("{}/v3/{}", self.base_url(), path.trim_matches('/'))
     }
 
     /// `{"user": {…, "links": {"self": …}}}`
@@ -156,4 +180,9 @@ impl Call {
     pub(crate) fn ok(value: &Value) -> Result<Reply> {
         Ok(Reply::ok(value))
     }
+}
+
+/// `/` is a path of its own.
+pub(super) fn without_trailing_slash(path: &str) -> &str {
+    if path.len() > 1 { path.trim_end_matches('/') } else { path }
 }

@@ -73,8 +73,8 @@ impl Call {
 
     /// The URL of this request, as links show it.
     pub(crate) fn full_url(&self) -> String {
-        let path = self.path.trim_matches('/');
-        let url = format!("{}/{path}", self.base_url);
+        let path = self.path().trim_matches('/');
+        let url = format!("{}/{path}", self.base_url());
         match self.query.raw() {
             "" => url,
             raw => format!("{url}?{raw}"),
@@ -100,7 +100,7 @@ impl Call {
             set(&mut pairs, "limit", limit.to_string());
         }
         let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
-        Value::from(format!("{}/{}?{query}", self.base_url, self.path.trim_matches('/')))
+        Value::from(format!("{}/{}?{query}", self.base_url(), self.path().trim_matches('/')))
     }
 }
 

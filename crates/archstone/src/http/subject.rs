@@ -17,7 +17,7 @@ const ACCESS_RULES: HeaderName = HeaderName::from_static("openstack-identity-acc
 impl Call {
     /// The text of the subject token: 404 without one.
     pub(crate) fn require_subject_text(&self) -> Result<&str> {
-        self.headers
+        self.headers()
             .get(SUBJECT_TOKEN)
             .and_then(|value| value.to_str().ok())
             .filter(|text| !text.is_empty())
@@ -27,14 +27,22 @@ impl Call {
     /// The subject token, validated once for the request: 404 if it is not valid.
     pub(crate) async fn require_subject(&self) -> Result<&Arc<ValidatedToken>> {
         self.subject
-            .get_or_try_init(async || self.core.token.validate(self.require_subject_text()?, self.validation()?).await)
+            .get_or_try_init(async || {
+                let (text, validation) = (self.require_subject_text()?, self.validation()?);
+                let token = &self.core.token;
+                let moment = match self.moment {
+                    Some(moment) => moment,
+                    None => token.observe().await?,
+                };
+                token.validate_at(moment, text, validation).await
+            })
             .await
     }
 
     /// Adds the subject to a target that has nothing else, as far as a policy may look at it. Nobody learns about it
     /// before they are known themselves, but then the reference looks at it on any route: 404 if it is not valid.
     pub(super) async fn with_subject(&self, target: Target) -> Result<Target> {
-        if !target.is_bare() || !self.headers.contains_key(SUBJECT_TOKEN) {
+        if !target.is_bare() || !self.headers().contains_key(SUBJECT_TOKEN) {
             return Ok(target);
         }
         self.require_authenticated()?;
@@ -50,16 +58,16 @@ impl Call {
             Some(text) if is_true(text) => window,
             _ => 0,
         };
-        let knows_access_rules = match self.headers.get(ACCESS_RULES).map(|value| value.to_str().unwrap_or("?").trim())
-        {
-            None | Some("") => false,
-            Some(text) => match text.parse::<f64>() {
-                Ok(version) => version >= 1.0,
-                Err(_) => {
-                    return Err(Error::bad_request("The header OpenStack-Identity-Access-Rules must be a number."));
-                }
-            },
-        };
+        let knows_access_rules =
+            match self.headers().get(ACCESS_RULES).map(|value| value.to_str().unwrap_or("?").trim()) {
+                None | Some("") => false,
+                Some(text) => match text.parse::<f64>() {
+                    Ok(version) => version >= 1.0,
+                    Err(_) => {
+                        return Err(Error::bad_request("The header OpenStack-Identity-Access-Rules must be a number."));
+                    }
+                },
+            };
         Ok(Validation { expired_by, knows_access_rules })
     }
 }
