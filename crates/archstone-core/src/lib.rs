@@ -119,6 +119,7 @@ impl Core {
             resource.clone(),
             identity.clone(),
             assignment.clone(),
+            &credential,
             &application_credential,
             token.clone(),
         )?;
@@ -167,13 +168,13 @@ impl Core {
         &self.foundation.events
     }
 
-    /// Starts what runs beside the requests: policy files are read again when they change, old rows of the change table
+    /// Starts what runs beside the requests: policy files are read again when they change, old rows of our own tables
     /// go, and it is looked whether the database tells of other programs' writes. It ends when the handle is dropped.
     pub fn watch(&self) -> Watching {
         let mut tasks = tokio::task::JoinSet::new();
         tasks.spawn(Arc::clone(self.authorizer.policy()).watch());
         tasks.spawn(self.foundation.freshness.clone().watch_triggers());
-        tasks.spawn(prune_changes(self.foundation.db.clone()));
+        tasks.spawn(prune(self.foundation.db.clone(), self.auth.clone()));
         Watching { _tasks: tasks }
     }
 
@@ -190,18 +191,21 @@ pub struct Watching {
     _tasks: tokio::task::JoinSet<()>,
 }
 
-/// How often old rows of the change table are looked for.
+/// How often old rows of our own tables are looked for.
 const PRUNE_EVERY: Duration = Duration::from_mins(1);
 
 /// How long a change stays on record, in seconds: a node that was away for longer forgets what it knows.
 const KEEP_CHANGES: i64 = 600;
 
-async fn prune_changes(db: archstone_db::Db) {
+async fn prune(db: archstone_db::Db, auth: Auth) {
     loop {
         tokio::time::sleep(PRUNE_EVERY).await;
         let before = time::TimeSource::system().now().plus_seconds(-KEEP_CHANGES);
         if let Err(error) = archstone_db::prune_changes(&db, before.naive()).await {
             tracing::warn!(%error, "old rows of archstone_change stay for now");
+        }
+        if let Err(error) = auth.prune().await {
+            tracing::warn!(detail = error.detail_text(), "what is kept of old logins stays for now");
         }
     }
 }

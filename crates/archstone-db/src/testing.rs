@@ -212,7 +212,7 @@ async fn empty(db: &Db) -> Result<(), DbError> {
         }
     };
     let mut sql = unchecked.to_owned();
-    for table in schema::table_names(dialect).chain(["archstone_clock", "archstone_change"]) {
+    for table in schema::table_names(dialect).chain(schema::OWN_TABLES) {
         if table != "alembic_version" {
             sql.extend(["DELETE FROM ", quote, table, quote, ";\n"]);
         }

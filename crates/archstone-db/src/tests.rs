@@ -392,8 +392,12 @@ async fn other_schemas_are_refused() {
         conn.run(stamp).await.expect("stamped again");
         conn.run("UPDATE archstone_version SET version = 99").await.expect("done");
         assert_eq!(check(&test.db).await.expect("a status"), Status::NewerOwn { version: 99 });
-        conn.run("UPDATE archstone_version SET version = 1").await.expect("as it was");
+        conn.run("UPDATE archstone_version SET version = 2").await.expect("done");
+        conn.run("DROP TABLE archstone_used_passcode; DROP TABLE archstone_failed_login").await.expect("done");
+        assert_eq!(check(&test.db).await.expect("a status"), Status::WithoutOwn { version: 2 });
         drop(conn);
+        assert_eq!(create(&test.db).await.expect("the newer tables"), Status::WithoutOwn { version: 2 });
+        assert_eq!(check(&test.db).await.expect("a status"), Status::Current);
         test.db.close().await;
     }
 }

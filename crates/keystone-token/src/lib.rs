@@ -2,7 +2,8 @@
 //!
 //! A Fernet token is a msgpack [`Payload`] sealed by a [`KeyRing`] (`fernet.rs` is the envelope, `payload.rs` the eleven
 //! layouts inside it). JWS tokens ([`jws`]) carry the same [`Payload`] as signed JSON claims. Receipts of unfinished
-//! multi-factor logins ([`Receipt`]) and encrypted credential blobs ([`credential`]) use the same envelope.
+//! multi-factor logins ([`Receipt`]) and encrypted credential blobs ([`credential`]) use the same envelope. Some blobs are
+//! seeds of one-time passwords ([`totp`]).
 //!
 //! **Invariant:** one token, one text. Only the canonical spelling that Keystone writes is read: the URL-safe alphabet,
 //! no padding, no stray characters, no bits beyond the last byte. Python's decoder is laxer, so a stolen token can be
@@ -21,6 +22,7 @@ mod pack;
 mod payload;
 mod receipt;
 mod time;
+pub mod totp;
 
 pub use audit::{AuditId, AuditIds};
 pub use error::Error;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use aws_lc_rs::rand::SystemRandom;
 use keystone_token::{
     AuditId, AuditIds, Federated, Key, KeyRing, MethodMap, Payload, Receipt, Scope, Token, TokenFormat, UnixMicros,
-    credential, jws, public_id, resource_uuid,
+    credential, jws, public_id, resource_uuid, totp,
 };
 use serde_json::Value;
 
@@ -198,5 +198,22 @@ fn ids_are_derived_as_the_reference_derives_them() {
     }
     for case in list(&json["cadf_resource_uuid"], "cases") {
         assert_eq!(resource_uuid(case["in"].as_str().unwrap()).unwrap(), case["out"].as_str().unwrap());
+    }
+}
+
+#[test]
+fn passcodes_are_those_of_the_reference() {
+    let json: Value = serde_json::from_str(include_str!("data/misc.json")).unwrap();
+    for case in list(&json["totp"], "vectors") {
+        let seed = totp::Seed::parse(case["base32_secret"].as_str().unwrap());
+        let window = case["unix_time"].as_u64().unwrap() / totp::PERIOD;
+        match &case["passcodes_current_and_2_previous_windows"] {
+            Value::Array(codes) => {
+                let codes: Vec<_> = codes.iter().map(|code| code.as_str().unwrap().as_bytes()).collect();
+                let seed = seed.unwrap();
+                assert_eq!(codes, [seed.passcode(window), seed.passcode(window - 1), seed.passcode(window - 2)]);
+            }
+            _ => assert!(seed.is_none()),
+        }
     }
 }

@@ -12,6 +12,8 @@ mod password;
 mod receipt;
 mod request;
 mod rescope;
+mod sql;
+mod totp;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -24,6 +26,7 @@ use crate::application_credential::ApplicationCredentials;
 use crate::assignment::Assignment;
 use crate::authz::{Initiator, Requester};
 use crate::config::UrlSafe;
+use crate::credential::Credentials;
 use crate::error::{Error, ErrorKind, Receipt, Result};
 use crate::events::Event;
 use crate::foundation::Foundation;
@@ -111,6 +114,7 @@ impl Auth {
         resource: Resource,
         identity: Identity,
         assignment: Assignment,
+        credential: &Credentials,
         application_credential: &ApplicationCredentials,
         token: Token,
     ) -> Result<Auth> {
@@ -136,6 +140,14 @@ impl Auth {
                         application_credential: application_credential.clone(),
                     };
                     methods.insert("application_credential", Box::new(method));
+                }
+                "totp" => {
+                    let method = totp::TotpMethod {
+                        foundation: foundation.clone(),
+                        users: users.clone(),
+                        credential: credential.clone(),
+                    };
+                    methods.insert("totp", Box::new(method));
                 }
                 // The configuration check tells the operator which methods are not built yet.
                 _ => {}
@@ -177,6 +189,11 @@ impl Auth {
                 application_credential,
             })
             .await
+    }
+
+    /// Deletes what is kept of earlier logins and no longer matters.
+    pub(crate) async fn prune(&self) -> Result<()> {
+        totp::forget_used_passcodes(&self.foundation).await
     }
 
     fn not_supported(&self, method: &str) -> Error {

@@ -43,11 +43,11 @@ const TRACING: &str = "OpenTelemetry tracing";
 const HEALTHCHECK: &str = "the reference's health check";
 
 /// Methods by which clients can log in.
-const METHODS: &[&str] = &["application_credential", "ec2credential", "password", "token"];
+const METHODS: &[&str] = &["application_credential", "ec2credential", "password", "token", "totp"];
 
 /// Other methods of the reference. They may be configured: nobody gets in by one that is not built. Any other name
 /// is that of somebody's own plugin.
-const METHODS_NOT_BUILT: &[&str] = &["external", "kerberos", "mapped", "oauth1", "openid", "saml2", "totp", "x509"];
+const METHODS_NOT_BUILT: &[&str] = &["external", "kerberos", "mapped", "oauth1", "openid", "saml2", "x509"];
 
 /// Group (`*`: any), option (`*`: any), what becomes of it. The first row that fits counts.
 #[rustfmt::skip]
@@ -183,7 +183,7 @@ const ROWS: &[(&str, &str, Support)] = &[
     ("token", "*", Works),
     // Without it, a service that relies on certificates finds its requests refused: safe.
     ("tokenless_auth", "*", NotBuilt(TOKENLESS)),
-    ("totp", "*", NotBuilt("one-time passwords")),
+    ("totp", "*", Works),
     ("trust", "driver", Only(&["sql"])),
     ("trust", "*", NotBuilt("trusts")),
     ("unified_limit", "driver", Only(&["sql"])),

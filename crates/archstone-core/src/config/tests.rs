@@ -79,8 +79,8 @@ fn options_of_unbuilt_features_warn_only_when_changed() {
 
 #[test]
 fn methods_that_are_not_built_warn_when_asked_for() {
-    let asked = warnings("[auth]\nmethods = password, totp, external\n");
-    assert_eq!(asked, ["k.conf:2: [auth] methods names totp, external: not built yet, so that nobody gets in by it"]);
+    let asked = warnings("[auth]\nmethods = password, totp, x509, external\n");
+    assert_eq!(asked, ["k.conf:2: [auth] methods names x509, external: not built yet, so that nobody gets in by it"]);
     let default = Config::default().auth.methods.join(",");
     assert_eq!(warnings(&format!("[auth]\nmethods = {default}")), [""; 0]);
 }

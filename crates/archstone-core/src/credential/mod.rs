@@ -119,7 +119,6 @@ impl Credentials {
     }
 
     /// The secrets of one type of a user, for a login that is to be checked against them.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the methods that log in by a stored secret come next"))]
     pub(crate) async fn secrets_of_user(
         &self,
         user: &UserId,

@@ -189,6 +189,11 @@ fn baseline(dialect: Dialect) -> &'static str {
     }
 }
 
+/// Our own tables that hold more than a version.
+#[cfg(any(test, feature = "testing"))]
+pub(crate) const OWN_TABLES: [&str; 4] =
+    ["archstone_clock", "archstone_change", "archstone_used_passcode", "archstone_failed_login"];
+
 /// Every statement that makes a database, for the test databases' names.
 #[cfg(any(test, feature = "testing"))]
 pub(crate) fn all_statements(dialect: Dialect) -> impl Iterator<Item = &'static str> {

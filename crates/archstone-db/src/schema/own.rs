@@ -5,14 +5,14 @@
 use crate::Dialect;
 
 /// The newest version; each step of [`migrations`] makes the next.
-pub(crate) const VERSION: u32 = 2;
+pub(crate) const VERSION: u32 = 3;
 
 /// What brings a database from `version - 1` to `version`, for each version from 1 on.
 pub(crate) fn migrations(dialect: Dialect) -> [&'static str; VERSION as usize] {
     match dialect {
-        Dialect::Sqlite => [SQLITE_1, FOREIGN_CLOCK],
-        Dialect::MySql => [MYSQL_1, FOREIGN_CLOCK],
-        Dialect::Postgres => [POSTGRESQL_1, FOREIGN_CLOCK],
+        Dialect::Sqlite => [SQLITE_1, FOREIGN_CLOCK, LOGINS],
+        Dialect::MySql => [MYSQL_1, FOREIGN_CLOCK, MYSQL_LOGINS],
+        Dialect::Postgres => [POSTGRESQL_1, FOREIGN_CLOCK, LOGINS],
     }
 }
 
@@ -79,4 +79,46 @@ const FOREIGN_CLOCK: &str = "
 CREATE TABLE archstone_foreign_clock (slot integer NOT NULL PRIMARY KEY, tick bigint NOT NULL);
 INSERT INTO archstone_foreign_clock (slot, tick) VALUES (0, 0), (1, 0), (2, 0), (3, 0), (4, 0), (5, 0), (6, 0), (7, 0),
     (8, 0), (9, 0), (10, 0), (11, 0), (12, 0), (13, 0), (14, 0), (15, 0);
+";
+
+// Version 3: passcodes that were used, and failed logins by where they came from. Neither has a foreign key: rows are
+// few, are looked for by their key only, and are deleted when they are too old to matter. `failed_at` is microseconds
+// since 1970.
+
+const LOGINS: &str = "
+CREATE TABLE archstone_used_passcode (
+    user_id VARCHAR(64) NOT NULL,
+    step BIGINT NOT NULL,
+    passcode VARCHAR(8) NOT NULL,
+    PRIMARY KEY (user_id, step, passcode)
+);
+CREATE INDEX ix_archstone_used_passcode_step ON archstone_used_passcode (step);
+CREATE TABLE archstone_failed_login (
+    user_id VARCHAR(64) NOT NULL,
+    factor VARCHAR(16) NOT NULL,
+    network VARCHAR(64) NOT NULL,
+    failures BIGINT NOT NULL,
+    failed_at BIGINT NOT NULL,
+    PRIMARY KEY (user_id, factor, network)
+);
+CREATE INDEX ix_archstone_failed_login_failed_at ON archstone_failed_login (failed_at);
+";
+
+const MYSQL_LOGINS: &str = "
+CREATE TABLE archstone_used_passcode (
+    user_id varchar(64) NOT NULL,
+    step bigint NOT NULL,
+    passcode varchar(8) NOT NULL,
+    PRIMARY KEY (user_id, step, passcode),
+    KEY ix_archstone_used_passcode_step (step)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
+CREATE TABLE archstone_failed_login (
+    user_id varchar(64) NOT NULL,
+    factor varchar(16) NOT NULL,
+    network varchar(64) NOT NULL,
+    failures bigint NOT NULL,
+    failed_at bigint NOT NULL,
+    PRIMARY KEY (user_id, factor, network),
+    KEY ix_archstone_failed_login_failed_at (failed_at)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 ";

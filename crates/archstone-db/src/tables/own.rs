@@ -35,3 +35,23 @@ pub enum ArchstoneChange {
     Ref,
     At,
 }
+
+/// Table `archstone_used_passcode`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Iden)]
+pub enum ArchstoneUsedPasscode {
+    Table,
+    UserId,
+    Step,
+    Passcode,
+}
+
+/// Table `archstone_failed_login`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Iden)]
+pub enum ArchstoneFailedLogin {
+    Table,
+    UserId,
+    Factor,
+    Network,
+    Failures,
+    FailedAt,
+}

@@ -1,0 +1,104 @@
+//! The method `totp`: a passcode that a device makes of the time and a secret (`keystone.auth.plugins.totp`).
+//!
+//! **Invariant:** a passcode works once, on all nodes together: whoever sees one typed in cannot use it, too. The reference
+//! lets it work for as long as its window counts.
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use keystone_token::totp::{PERIOD, Seed};
+use serde_json::{Map, Value};
+
+use super::{AuthMethod, AuthRequest, Circumstances, Proof, Users, sql};
+use crate::credential::Credentials;
+use crate::error::{Error, Result};
+use crate::foundation::Foundation;
+use crate::id::UserId;
+use crate::identity::{LoginRefused, User};
+
+/// The type of the credentials that hold the secrets.
+const KIND: &str = "totp";
+
+/// More windows than `[totp] included_previous_windows` can be: passcodes of before are accepted nowhere.
+const KEPT_STEPS: u64 = 20;
+
+pub(super) struct TotpMethod {
+    pub(super) foundation: Foundation,
+    pub(super) users: Users,
+    pub(super) credential: Credentials,
+}
+
+impl AuthMethod for TotpMethod {
+    fn authenticate<'a>(
+        &'a self,
+        payload: &'a Map<String, Value>,
+        _: &'a AuthRequest,
+        _: &'a Circumstances<'_>,
+    ) -> BoxFuture<'a, Result<Proof, LoginRefused>> {
+        async move {
+            let user = self.users.find("totp", payload).await?.filter(|user| user.enabled);
+            let passcode = payload.get("user").and_then(|user| user.get("passcode")).and_then(Value::as_str);
+            match self.step_of(user.as_ref(), passcode.unwrap_or_default()).await? {
+                Some((user, step)) => {
+                    self.use_up(user, step, passcode.unwrap_or_default()).await?;
+                    Ok(Proof::of(user.clone()))
+                }
+                None => Err(wrong(user.as_ref(), "wrong passcode")),
+            }
+        }
+        .boxed()
+    }
+}
+
+impl TotpMethod {
+    /// The user with the time step whose passcode this is, by any of the user's secrets. Costs nearly the same for a user
+    /// who is not there: as many queries, and one secret of nobody.
+    async fn step_of<'u>(&self, user: Option<&'u User>, passcode: &str) -> Result<Option<(&'u User, u64)>> {
+        let nobody = UserId::from("");
+        let secrets = self.credential.secrets_of_user(user.map_or(&nobody, |user| &user.id), KIND).await?;
+        // What is no seed, or too short for one, is passed over.
+        let mut seeds: Vec<Seed> = secrets.iter().filter_map(|(_, blob)| Seed::parse(blob)).collect();
+        let has_seed = !seeds.is_empty();
+        seeds.extend((!has_seed).then(|| Seed::parse("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")).flatten());
+        let now = now_step(&self.foundation);
+        let previous = u64::from(self.foundation.config.totp.included_previous_windows);
+        let mut step = None;
+        for seed in &seeds {
+            step = step.or(seed.window_of(passcode, now, previous));
+        }
+        Ok(user.zip(step.filter(|_| has_seed)))
+    }
+
+    /// 401 for a passcode that was used already.
+    async fn use_up(&self, user: &User, step: u64, passcode: &str) -> Result<(), LoginRefused> {
+        let step = i64::try_from(step).map_err(|_| Error::internal("the clock stands beyond all time steps"))?;
+        let id = &user.id;
+        let db = &self.foundation.db;
+        let used = db.write(|tx| Box::pin(sql::insert_passcode(tx, id, step, passcode))).await;
+        match used {
+            Err(error) if error.is_conflict() => Err(wrong(Some(user), "passcode was used before")),
+            Err(error) => Err(Error::from(error).into()),
+            Ok(()) => Ok(()),
+        }
+    }
+}
+
+/// Deletes the passcodes that would no longer be accepted anyway.
+pub(super) async fn forget_used_passcodes(foundation: &Foundation) -> Result<()> {
+    let before = now_step(foundation).saturating_sub(KEPT_STEPS);
+    sql::delete_passcodes_before(&foundation.db, i64::try_from(before).unwrap_or(0)).await?;
+    Ok(())
+}
+
+/// The time step of now; the first one for a clock before 1970.
+fn now_step(foundation: &Foundation) -> u64 {
+    u64::try_from(foundation.time.now().seconds()).unwrap_or(0) / PERIOD
+}
+
+fn wrong(user: Option<&User>, why: &str) -> LoginRefused {
+    let whose = user.map_or("an unknown or disabled user", |user| &user.id);
+    LoginRefused {
+        error: Error::unauthorized(format!("{why} for {whose}")),
+        user_id: user.map(|user| user.id.clone()),
+        partial_password_hash: None,
+    }
+}
