@@ -97,6 +97,14 @@ pub struct Moment {
     taken_at: Instant,
 }
 
+impl Moment {
+    /// Whether something loaded at this moment is good enough for whoever observed `other`: no movement of the clock lies
+    /// between them.
+    pub(crate) fn covers(self, other: Moment) -> bool {
+        self.epoch >= other.epoch
+    }
+}
+
 /// How often it is looked whether the triggers are still there.
 const LOOK_FOR_TRIGGERS_EVERY: Duration = Duration::from_secs(10);
 

@@ -3,7 +3,7 @@
 //! Each subsystem has one door (a struct named after it) with the rules, the caches and the events; its `sql.rs` is
 //! private. A subsystem may use only those named before it:
 //!
-//! `time id error config keys list authz freshness events foundation testing` │ `resource catalog credential` │ `domain_config identity` │ `assignment` │
+//! `time id error config keys list authz freshness memory events foundation testing` │ `resource catalog credential` │ `domain_config identity` │ `assignment` │
 //! `application_credential` │ `revoke token` │ `auth` │ `ec2` │ `cascade` │ `bootstrap`
 //!
 //! **Invariant:** no HTTP and no JSON text here: what a status code or a body looks like is the program's business.
@@ -27,6 +27,7 @@ pub mod id;
 pub mod identity;
 pub mod keys;
 pub mod list;
+mod memory;
 pub mod resource;
 pub mod revoke;
 #[cfg(test)]

@@ -84,7 +84,7 @@ impl Cloud {
         let db = Db::connect(&self.database.url, &connect).await.unwrap();
         let folder = self.folder.path().display();
         let config = format!(
-            "[auth]\nmethods = password,token,application_credential,totp\n[identity]\npassword_hash_rounds = 4\n[token]\nallow_expired_window = 100\n[receipt]\nexpiration = 30\n\
+            "[auth]\nmethods = password,token,application_credential,totp,ec2credential\n[identity]\npassword_hash_rounds = 4\n[token]\nallow_expired_window = 100\n[receipt]\nexpiration = 30\n\
              [fernet_tokens]\nkey_repository = {folder}/keys\n[fernet_receipts]\nkey_repository = {folder}/keys\n\
              [credential]\nkey_repository = {folder}/credential-keys\n"
         );

@@ -105,7 +105,7 @@ impl Token {
             unrevoked_as_of: Mutex::new(None),
             user_enabled: subject.user.enabled,
             roles: subject.roles,
-            depends_on,
+            depends_on: depends_on.into(),
             payload,
         }
     }

@@ -6,12 +6,12 @@
 //! **Invariant:** nothing is answered from memory unless the clock of the database was read after the request began.
 
 mod body;
-mod cache;
 mod load;
 mod provider;
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use aws_lc_rs::digest::{SHA256, digest};
 use keystone_token::{AuditId, AuditIds, Payload, UnixMicros};
 use serde_json::{Map, Value};
 
@@ -25,11 +25,11 @@ use crate::foundation::Foundation;
 use crate::freshness::{Moment, Ref};
 use crate::id::{DomainId, ProjectId, UserId};
 use crate::identity::{Identity, User};
+use crate::memory::{Loaded, Memory};
 use crate::resource::Resource;
 use crate::revoke::{RevocationEvent, Revoke, TokenFacts};
 use crate::time::Timestamp;
 
-use cache::TokenCache;
 pub use provider::TokenProvider;
 
 /// A token that was valid a moment ago, with everything that its answer shows.
@@ -55,10 +55,22 @@ pub struct ValidatedToken {
     /// Up to which moment no revocation event was found to end it.
     unrevoked_as_of: Mutex<Option<Moment>>,
     user_enabled: bool,
-    depends_on: Vec<Ref>,
+    depends_on: Arc<[Ref]>,
 }
 
 impl ValidatedToken {
+    fn into_loaded(self) -> Loaded<Arc<ValidatedToken>> {
+        let depends_on = Arc::clone(&self.depends_on);
+        Loaded { bytes: self.size_estimate(), depends_on, value: Arc::new(self) }
+    }
+
+    /// Bytes in memory, roughly: the rendered bodies and as much again for the values that they are made of.
+    fn size_estimate(&self) -> u64 {
+        let catalog = self.catalog.iter().flatten();
+        let endpoints: usize = catalog.map(|service| 1 + service.endpoints.len()).sum();
+        2048 + 1024 * endpoints as u64
+    }
+
     /// How the token came to stand for its user.
     pub fn delegation(&self) -> &Delegation {
         &self.caller.delegation
@@ -143,6 +155,25 @@ pub struct IssuedToken {
     pub token: Arc<ValidatedToken>,
 }
 
+/// Bytes that all tokens in memory may take, by estimate.
+const CAPACITY: u64 = 192 * 1024 * 1024;
+
+/// The digest of a token's text, which itself is not kept, and the generation of the keys that it was opened with: under
+/// other keys it may not open any more.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct MemoryKey {
+    digest: [u8; 32],
+    generation: u64,
+}
+
+impl MemoryKey {
+    fn new(text: &str, generation: u64) -> MemoryKey {
+        let mut key = MemoryKey { digest: [0; 32], generation };
+        key.digest.copy_from_slice(digest(&SHA256, text.as_bytes()).as_ref());
+        key
+    }
+}
+
 /// The door of tokens.
 #[derive(Clone)]
 pub struct Token {
@@ -154,7 +185,7 @@ pub struct Token {
     application_credential: ApplicationCredentials,
     revoke: Revoke,
     provider: Arc<TokenProvider>,
-    cache: Arc<TokenCache>,
+    memory: Memory<MemoryKey, Arc<ValidatedToken>>,
 }
 
 /// The doors that tokens look through.
@@ -176,6 +207,7 @@ pub struct TokenSources {
 impl Token {
     /// A door onto this foundation.
     pub fn new(foundation: Foundation, sources: TokenSources, provider: TokenProvider) -> Token {
+        let memory = Memory::new(foundation.freshness.clone(), CAPACITY);
         Token {
             foundation,
             resource: sources.resource,
@@ -185,7 +217,7 @@ impl Token {
             application_credential: sources.application_credential,
             revoke: sources.revoke,
             provider: Arc::new(provider),
-            cache: Arc::new(TokenCache::default()),
+            memory,
         }
     }
 
@@ -214,9 +246,10 @@ impl Token {
     /// project or the user's domain disabled.
     pub async fn validate_at(&self, moment: Moment, text: &str, validation: Validation) -> Result<Arc<ValidatedToken>> {
         let generation = self.provider.generation()?;
-        let token = match self.cache.get(text, &self.foundation.freshness, generation) {
+        let key = MemoryKey::new(text, generation);
+        let token = match self.memory.get(&key) {
             Some(token) => token,
-            None => self.validate_cold(text, validation, generation).await?,
+            None => self.validate_cold(moment, key, text, validation).await?,
         };
         self.check_time(&token, validation)?;
         if self.is_revoked(&token, moment).await? {
@@ -234,23 +267,24 @@ impl Token {
         Ok(token)
     }
 
-    async fn validate_cold(&self, text: &str, validation: Validation, generation: u64) -> Result<Arc<ValidatedToken>> {
-        // Read before the load: what is touched from now on makes the entry invalid.
-        let stamp = self.foundation.freshness.stamp();
+    async fn validate_cold(
+        &self,
+        moment: Moment,
+        key: MemoryKey,
+        text: &str,
+        validation: Validation,
+    ) -> Result<Arc<ValidatedToken>> {
         let (payload, issued_at) = self.provider.open(text, self.foundation.time.now())?;
         check_expiry(payload.expires_at, self.foundation.time.now(), validation)?;
-        match Box::pin(self.load(payload, issued_at)).await {
-            Ok(token) => {
-                let token = Arc::new(token);
-                self.cache.insert(text, Arc::clone(&token), stamp, generation);
-                Ok(token)
-            }
+        let load = || {
+            let tokens = self.clone();
+            async move { Box::pin(tokens.load(payload, issued_at)).await.map(ValidatedToken::into_loaded) }
+        };
+        self.memory.get_or_load(moment, &key, load).await.map_err(|error| match error.kind {
             // A user without a role in the token's scope has no token.
-            Err(error) if error.kind == ErrorKind::Unauthorized => {
-                Err(Error::token_not_found(error.detail_text().to_owned()))
-            }
-            Err(error) => Err(error),
-        }
+            ErrorKind::Unauthorized => Error::token_not_found(error.detail_text().to_owned()),
+            _ => error,
+        })
     }
 
     fn check_time(&self, token: &ValidatedToken, validation: Validation) -> Result<()> {
@@ -339,11 +373,12 @@ impl Token {
         let stamp = self.foundation.freshness.stamp();
         let generation = self.provider.generation()?;
         let (text, issued_at) = self.provider.seal(&payload, now)?;
-        let token = Arc::new(Box::pin(self.load(payload, issued_at)).await?);
+        let loaded = Box::pin(self.load(payload, issued_at)).await?.into_loaded();
+        let token = Arc::clone(&loaded.value);
         // A signed token knows whole seconds when it is read again, and what is remembered must say the same: a
         // revocation of this second would come before it.
         if issued_at == issued_at.truncated() {
-            self.cache.insert(&text, Arc::clone(&token), stamp, generation);
+            self.memory.insert(MemoryKey::new(&text, generation), stamp, loaded);
         }
         Ok(IssuedToken { text, token })
     }
