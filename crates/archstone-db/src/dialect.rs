@@ -1,6 +1,6 @@
 //! The few places where the three databases need different words.
 //!
-//! `sea_query` already hides quoting, placeholders, casts to native enums and row locks (`lock_exclusive()` is left out
+//! `sea_query` already hides quoting, placeholders, casts to native enums and row locks ([`crate::Tx::hold`]; left out
 //! on SQLite, where [`crate::Db::write`] holds the only write lock anyway).
 
 use sea_query::{BinOper, Expr, ExprTrait as _, Func, IntoIden, OnConflict};

@@ -46,7 +46,13 @@ pub(crate) struct Built {
 
 impl Built {
     pub(crate) fn new(statement: &impl sealed::Build, dialect: Dialect) -> Result<Self, DbError> {
-        let (sql, Values(mut values)) = statement.build_for(dialect);
+        let (mut sql, Values(mut values)) = statement.build_for(dialect);
+        // MariaDB knows only the older words; MySQL knows both.
+        if dialect == Dialect::MySql
+            && let Some(select) = sql.strip_suffix(" FOR SHARE")
+        {
+            sql = format!("{select} LOCK IN SHARE MODE");
+        }
         for value in &mut values {
             if let Value::ChronoDateTimeUtc(moment) = value {
                 *value = Value::ChronoDateTime(moment.map(|moment| moment.naive_utc()));

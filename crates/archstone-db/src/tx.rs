@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use sea_query::{InsertStatement, IntoIden};
+use sea_query::{Expr, ExprTrait as _, Iden, InsertStatement, IntoIden, LockType, Order, Query as Sql};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::connection::Conn;
@@ -73,6 +73,61 @@ impl<'a> Tx<'a> {
         let built = Built::new(statement, self.dialect())?;
         let done = self.on_connection(|conn| Box::pin(conn.execute(built))).await?;
         Ok(done.id)
+    }
+
+    /// Keeps rows as they are until the transaction ends: others may read and hold them too, but not change or delete
+    /// them. Which of them there are, by their keys. For what a write refers to: without it, that could be deleted
+    /// between the look at it and the commit.
+    ///
+    /// On SQLite the transaction is the only one that writes, so that looking is enough.
+    ///
+    /// # Errors
+    /// As [`Tx::execute`].
+    pub async fn hold<T, C>(&mut self, table: T, key: C, keys: &[&str]) -> Result<Vec<String>, DbError>
+    where
+        T: Iden + Copy + 'static,
+        C: Iden + Copy + 'static,
+    {
+        self.lock_rows(table, key, keys, LockType::Share).await
+    }
+
+    /// As [`Tx::hold`], for rows that are to be changed or deleted: whoever holds or takes one comes before or after,
+    /// and sees all or nothing of the change.
+    ///
+    /// **Invariant:** it comes first in a transaction: what MySQL shows is as of the first plain SELECT.
+    ///
+    /// # Errors
+    /// As [`Tx::execute`].
+    pub async fn take<T, C>(&mut self, table: T, key: C, keys: &[&str]) -> Result<Vec<String>, DbError>
+    where
+        T: Iden + Copy + 'static,
+        C: Iden + Copy + 'static,
+    {
+        self.lock_rows(table, key, keys, LockType::Update).await
+    }
+
+    async fn lock_rows<T, C>(&mut self, table: T, key: C, keys: &[&str], lock: LockType) -> Result<Vec<String>, DbError>
+    where
+        T: Iden + Copy + 'static,
+        C: Iden + Copy + 'static,
+    {
+        const CHUNK: usize = 500;
+        let mut found = Vec::with_capacity(keys.len());
+        for keys in keys.chunks(CHUNK) {
+            let mut select = Sql::select();
+            select
+                .expr_as(Expr::col(key), "key")
+                .from(table)
+                .and_where(Expr::col(key).is_in(keys.iter().copied()))
+                // In the same order as everybody else.
+                .order_by(key, Order::Asc)
+                .lock(lock);
+            let built = Built::new(&select, self.dialect())?;
+            for row in self.on_connection(|conn| Box::pin(conn.fetch_all(built))).await? {
+                found.push(row.get("key")?);
+            }
+        }
+        Ok(found)
     }
 
     /// Tells every node, with the commit, that what it remembers of this is out of date.

@@ -111,6 +111,13 @@ impl ApplicationCredentials {
             .db
             .write(move |tx| {
                 Box::pin(async move {
+                    // For itself, so that no two count up to the limit at once.
+                    if self.identity.take_users_in(tx, std::slice::from_ref(&row.user_id)).await?.is_empty() {
+                        return Err(Error::not_found("user", &row.user_id));
+                    }
+                    for role in &row.role_ids {
+                        self.assignment.hold_role_in(tx, role).await?;
+                    }
                     if let Ok(limit) = u64::try_from(limit)
                         && sql::count_of_user(&mut *tx, &row.user_id).await? >= limit
                     {

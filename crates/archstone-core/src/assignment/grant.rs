@@ -52,6 +52,13 @@ impl GrantTarget {
     }
 }
 
+/// Whether a user or group that does not exist may be granted something.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum UnknownActor {
+    Refused,
+    Fine,
+}
+
 /// A role assignment as it is stored.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Grant {
@@ -69,15 +76,22 @@ impl Assignment {
     /// Makes a grant; one that is there already stays as it is. 404 if there is no such role, project or domain, 403
     /// for the role of a domain on a project of another, 400 for the role of a domain on the system.
     ///
-    /// Whether there is such a user or group is for the caller to look: through `OS-INHERIT` the reference grants to
-    /// users whom it does not know yet, as those of an identity provider.
+    /// 404 also if there is no such user or group.
     pub async fn create_grant(&self, allowed: &Allowed, grant: &Grant) -> Result<()> {
-        let done = self.try_create_grant(grant).await;
+        let done = self.try_create_grant(grant, UnknownActor::Refused).await;
         self.tell_of_grant("created", grant, done.is_ok(), allowed);
         done
     }
 
-    async fn try_create_grant(&self, grant: &Grant) -> Result<()> {
+    /// As [`Assignment::create_grant`], but whether there is such a user or group is not asked: through `OS-INHERIT`
+    /// the reference grants to users whom it does not know yet, as those of an identity provider.
+    pub async fn create_grant_to_anybody(&self, allowed: &Allowed, grant: &Grant) -> Result<()> {
+        let done = self.try_create_grant(grant, UnknownActor::Fine).await;
+        self.tell_of_grant("created", grant, done.is_ok(), allowed);
+        done
+    }
+
+    async fn try_create_grant(&self, grant: &Grant, unknown_actor: UnknownActor) -> Result<()> {
         let role = self.require_granted_role(grant).await?;
         if let Some(project) = self.require_target(&grant.target).await?
             && role.domain_id.is_some()
@@ -98,12 +112,30 @@ impl Assignment {
             .db
             .write(move |tx| {
                 Box::pin(async move {
+                    self.hold_parts(tx, grant, unknown_actor).await?;
                     sql::insert_grant(tx, grant).await?;
                     tx.touch(Ref::Assignments(grant.actor.id().to_owned()).into());
                     Ok(())
                 })
             })
             .await
+    }
+
+    /// Keeps all that a grant refers to until the transaction ends. 404 if any of it is not there.
+    async fn hold_parts(&self, tx: &mut Tx<'_>, grant: &Grant, unknown_actor: UnknownActor) -> Result<()> {
+        self.hold_role_in(tx, &grant.role_id).await?;
+        if unknown_actor == UnknownActor::Refused {
+            match &grant.actor {
+                Actor::User(id) => self.identity.hold_user_in(tx, id).await?,
+                Actor::Group(id) => self.identity.hold_group_in(tx, id).await?,
+            }
+        }
+        let (kind, id) = match &grant.target {
+            GrantTarget::Project(id) => ("project", &**id),
+            GrantTarget::Domain(id) => ("domain", &**id),
+            GrantTarget::System => return Ok(()),
+        };
+        if self.resource.hold_project_in(tx, id).await? { Ok(()) } else { Err(Error::not_found(kind, id)) }
     }
 
     /// Ends a grant. 404 if there is none, or no such role, project or domain.

@@ -52,6 +52,16 @@ impl Assignment {
         sql::get_role(tx, id).await
     }
 
+    /// Has a role for itself until the transaction ends, so that nobody grants it while it is deleted.
+    pub(crate) async fn take_role_in(&self, tx: &mut Tx<'_>, id: &RoleId) -> Result<()> {
+        sql::take_role(tx, id).await
+    }
+
+    /// Keeps a role until the transaction ends. 404 if there is none.
+    pub(crate) async fn hold_role_in(&self, tx: &mut Tx<'_>, id: &RoleId) -> Result<()> {
+        if sql::hold_role(tx, id).await? { Ok(()) } else { Err(Error::not_found("role", id)) }
+    }
+
     /// The role of this id, of which policy targets are made ([`Role::target`]). It needs no [`Allowed`] because it is
     /// what one is made of: not for anybody's eyes.
     pub async fn role_for_target(&self, id: &RoleId) -> Result<Option<Role>> {
@@ -104,6 +114,7 @@ impl Assignment {
             .db
             .write(move |tx| {
                 Box::pin(async move {
+                    sql::take_role(tx, id).await?;
                     let role = sql::get_role(&mut *tx, id).await?.ok_or_else(|| Error::not_found("role", id))?;
                     let role = changed(role, patch)?;
                     sql::update_role(tx, &role).await?;
@@ -169,6 +180,8 @@ impl Assignment {
             .db
             .write(move |tx| {
                 Box::pin(async move {
+                    self.hold_role_in(tx, implied).await?;
+                    self.hold_role_in(tx, prior).await?;
                     let then =
                         sql::get_role(&mut *tx, implied).await?.ok_or_else(|| Error::not_found("role", implied))?;
                     let first = sql::get_role(&mut *tx, prior).await?.ok_or_else(|| Error::not_found("role", prior))?;

@@ -335,7 +335,14 @@ async fn a_list_of_assignments_has_names_unless_a_target_has_none() {
         let a = cloud.role("a").await;
         cloud.grant(&a, cloud.user(), cloud.on_parent(), false).await;
         // A user that is gone has no name; its grants are still shown.
-        cloud.grant(&a, Actor::User("gone".into()), cloud.on_domain(), false).await;
+        let gone = Grant {
+            role_id: a.clone(),
+            actor: Actor::User("gone".into()),
+            target: cloud.on_domain(),
+            inherited: false,
+        };
+        assert!(cloud.assignment.create_grant(&allowed(), &gone).await.unwrap_err().is_not_found());
+        cloud.assignment.create_grant_to_anybody(&allowed(), &gone).await.unwrap();
         let found = cloud.list(AssignmentQuery::default()).await;
         let names = cloud.assignment.assignment_names(&allowed(), &found).await.unwrap();
         assert_eq!(names.users[&cloud.user].name, "u");

@@ -189,6 +189,7 @@ impl Auth {
                 application_credential,
             })
             .await
+            .map_err(gone_meanwhile)
     }
 
     /// Deletes what is kept of earlier logins and no longer matters.
@@ -324,6 +325,11 @@ impl Auth {
         }
         Ok(NewScope::Project(project.id))
     }
+}
+
+/// What a login named was deleted after it was proven: 401, as a moment later, and not the 404 of a dead token.
+fn gone_meanwhile(error: Error) -> Error {
+    if error.is_not_found() { Error::unauthorized(error.detail_text().to_owned()) } else { error }
 }
 
 fn authentication_event(outcome: &Result<Proof, LoginRefused>, initiator: &Initiator) -> Event {

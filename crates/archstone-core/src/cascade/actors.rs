@@ -12,6 +12,7 @@ impl Cascade {
     /// Takes users away with their assignments, credentials, application credentials, access rules and the trusts that
     /// they gave or got, and ends their tokens (`keystone.identity.core.Manager.delete_user` and whoever listens to it).
     pub(super) async fn remove_users(&self, tx: &mut Tx<'_>, ids: &[UserId]) -> Result<()> {
+        self.identity.take_users_in(tx, ids).await?;
         sql::delete_assignments_of_users(tx, ids).await?;
         sql::delete_credentials_of_users(tx, ids).await?;
         for id in sql::delete_application_credentials_of_users(tx, ids).await? {
@@ -28,6 +29,7 @@ impl Cascade {
     /// Takes groups away with their assignments, and ends the tokens of those who had roles by them
     /// (`keystone.identity.core.Manager.delete_group`).
     pub(super) async fn remove_groups(&self, tx: &mut Tx<'_>, ids: &[GroupId]) -> Result<()> {
+        self.identity.take_groups_in(tx, ids).await?;
         let with_roles = sql::list_groups_with_assignments(&mut *tx, ids).await?;
         let members = self.identity.list_member_ids(&mut *tx, &with_roles).await?;
         sql::delete_assignments_of_groups(tx, ids).await?;

@@ -21,7 +21,9 @@ impl Cascade {
             .db
             .write(move |tx| {
                 Box::pin(async move {
-                    let found = self.resource.get_project_in(tx, &ProjectId::from(&**id)).await?;
+                    let id_of_row = ProjectId::from(&**id);
+                    self.resource.take_projects_in(tx, std::slice::from_ref(&id_of_row)).await?;
+                    let found = self.resource.get_project_in(tx, &id_of_row).await?;
                     // The reference would delete a project by its id here, if it is disabled.
                     match found.filter(|found| found.is_domain && *found.id == **id) {
                         Some(domain) => self.remove_domain(tx, &domain).await,

@@ -2,7 +2,7 @@
 
 use super::{Cascade, Removed};
 use crate::authz::Allowed;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::id::{GroupId, UserId};
 use crate::identity::membership_event;
 use crate::revoke::RevocationEvent;
@@ -14,7 +14,14 @@ impl Cascade {
         self.identity.require_group(allowed, id).await?;
         self.foundation
             .db
-            .write(move |tx| Box::pin(async move { self.remove_groups(tx, std::slice::from_ref(id)).await }))
+            .write(move |tx| {
+                Box::pin(async move {
+                    if self.identity.take_groups_in(tx, std::slice::from_ref(id)).await?.is_empty() {
+                        return Err(Error::not_found("group", id));
+                    }
+                    self.remove_groups(tx, std::slice::from_ref(id)).await
+                })
+            })
             .await?;
         self.emit_deleted(allowed, &Removed { groups: vec![id.clone()], ..Removed::default() });
         Ok(())

@@ -23,6 +23,7 @@ impl Cascade {
             .db
             .write(move |tx| {
                 Box::pin(async move {
+                    self.resource.take_projects_in(tx, std::slice::from_ref(id)).await?;
                     let project = self.resource.get_project_in(tx, id).await?;
                     let project = project.ok_or_else(|| Error::not_found("project", id))?;
                     if project.is_domain {
@@ -45,6 +46,7 @@ impl Cascade {
 
     /// Takes projects away with all that belongs to them. What is below them must be among them.
     pub(super) async fn remove_projects(&self, tx: &mut Tx<'_>, ids: &[ProjectId]) -> Result<()> {
+        self.resource.take_projects_in(tx, ids).await?;
         sql::delete_assignments_on_projects(tx, ids).await?;
         sql::delete_credentials_of_projects(tx, ids).await?;
         sql::delete_limits_of_projects(tx, ids).await?;

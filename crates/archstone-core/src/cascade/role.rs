@@ -18,6 +18,7 @@ impl Cascade {
             .db
             .write(move |tx| {
                 Box::pin(async move {
+                    self.assignment.take_role_in(tx, id).await?;
                     let role = self.assignment.get_role_in(tx, id).await?;
                     let role = role.ok_or_else(|| Error::not_found("role", id))?;
                     if role.is_immutable() {

@@ -58,7 +58,14 @@ impl Cascade {
         self.identity.require_user(allowed, id).await?;
         self.foundation
             .db
-            .write(move |tx| Box::pin(async move { self.remove_users(tx, std::slice::from_ref(id)).await }))
+            .write(move |tx| {
+                Box::pin(async move {
+                    if self.identity.take_users_in(tx, std::slice::from_ref(id)).await?.is_empty() {
+                        return Err(Error::not_found("user", id));
+                    }
+                    self.remove_users(tx, std::slice::from_ref(id)).await
+                })
+            })
             .await?;
         self.emit_deleted(allowed, &Removed { users: vec![id.clone()], ..Removed::default() });
         Ok(())

@@ -86,6 +86,7 @@ impl Catalog {
             .db
             .write(|tx| {
                 Box::pin(async move {
+                    sql::take_endpoint(tx, id).await?;
                     let region = patch.region.as_ref().filter(|_| !matches!(patch.region_id, Some(Some(_))));
                     let made_region = make_region(tx, region).await?;
                     check_region(tx, patch.region_id.as_ref().and_then(Option::as_ref)).await?;
@@ -112,6 +113,7 @@ impl Catalog {
             .db
             .write(|tx| {
                 Box::pin(async move {
+                    sql::take_endpoint(tx, id).await?;
                     if sql::delete_endpoint(tx, id).await? == 0 {
                         return Err(Error::not_found("endpoint", id));
                     }
@@ -165,7 +167,7 @@ async fn make_region(tx: &mut Tx<'_>, region: Option<&RegionId>) -> Result<Optio
 
 async fn check_region(tx: &mut Tx<'_>, region_id: Option<&RegionId>) -> Result<()> {
     match region_id {
-        Some(id) if sql::get_region(tx, id).await?.is_none() => {
+        Some(id) if !sql::hold_region(tx, id).await? => {
             Err(Error::bad_request(format!("The endpoint's region_id names no region: {id}.")))
         }
         _ => Ok(()),
@@ -173,8 +175,8 @@ async fn check_region(tx: &mut Tx<'_>, region_id: Option<&RegionId>) -> Result<(
 }
 
 async fn check_service(tx: &mut Tx<'_>, service_id: &ServiceId) -> Result<()> {
-    match sql::get_service(tx, service_id).await? {
-        None => Err(Error::bad_request(format!("The endpoint's service_id names no service: {service_id}."))),
-        Some(_) => Ok(()),
+    if sql::hold_service(tx, service_id).await? {
+        return Ok(());
     }
+    Err(Error::bad_request(format!("The endpoint's service_id names no service: {service_id}.")))
 }

@@ -112,6 +112,7 @@ impl Catalog {
             .db
             .write(|tx| {
                 Box::pin(async move {
+                    endpoint_filter::take_group(tx, id).await?;
                     if endpoint_filter::delete_group(tx, id).await? == 0 {
                         return Err(not_found(id));
                     }
@@ -208,6 +209,9 @@ impl Catalog {
 }
 
 async fn require_in(tx: &mut Tx<'_>, id: &EndpointGroupId) -> Result<EndpointGroup> {
+    if !endpoint_filter::take_group(tx, id).await? {
+        return Err(not_found(id));
+    }
     endpoint_filter::get_group(tx, id).await?.ok_or_else(|| not_found(id))
 }
 

@@ -51,6 +51,7 @@ impl Catalog {
             .db
             .write(|tx| {
                 Box::pin(async move {
+                    sql::take_endpoint(tx, id).await?;
                     let endpoint = sql::get_endpoint(&mut *tx, id).await?;
                     let endpoint = endpoint.ok_or_else(|| Error::not_found("endpoint", id))?;
                     let project = self.require_project_in(tx, project_id).await?;
@@ -83,8 +84,11 @@ impl Catalog {
             .await
     }
 
-    /// The project, as the transaction sees it, or 404.
+    /// The project, which stays until the transaction ends, or 404.
     pub(super) async fn require_project_in(&self, tx: &mut Tx<'_>, id: &ProjectId) -> Result<Project> {
+        if !self.resource.hold_project_in(tx, id).await? {
+            return Err(Error::not_found("project", id));
+        }
         self.resource.get_project_in(tx, id).await?.ok_or_else(|| Error::not_found("project", id))
     }
 }

@@ -47,6 +47,7 @@ impl Catalog {
             .db
             .write(move |tx| {
                 Box::pin(async move {
+                    sql::take_region(tx, id).await?;
                     if let Some(parent) = &patch.parent_region_id {
                         check_parent(tx, parent.as_ref()).await?;
                     }
@@ -76,7 +77,7 @@ impl Catalog {
             .db
             .write(move |tx| {
                 Box::pin(async move {
-                    let mut subtree = sql::region_subtree(tx, id).await?;
+                    let mut subtree = sql::take_region_subtree(tx, id).await?;
                     if subtree.is_empty() {
                         return Err(Error::not_found("region", id));
                     }
@@ -109,14 +110,14 @@ pub(super) fn check_id(id: &RegionId) -> Result<()> {
 
 async fn check_parent(tx: &mut Tx<'_>, parent: Option<&RegionId>) -> Result<()> {
     match parent {
-        Some(parent) if sql::get_region(tx, parent).await?.is_none() => Err(Error::not_found("region", parent)),
+        Some(parent) if !sql::hold_region(tx, parent).await? => Err(Error::not_found("region", parent)),
         _ => Ok(()),
     }
 }
 
 async fn check_no_circle(tx: &mut Tx<'_>, region: &Region) -> Result<()> {
     let Some(parent) = &region.parent_region_id else { return Ok(()) };
-    let below = sql::region_subtree(tx, &region.id).await?;
+    let below = sql::take_region_subtree(tx, &region.id).await?;
     if below.contains(parent) {
         return Err(Error::bad_request(format!(
             "The region {parent} cannot be the parent of {}: it is a part of it.",

@@ -56,6 +56,7 @@ impl Catalog {
             .db
             .write(|tx| {
                 Box::pin(async move {
+                    sql::take_service(tx, id).await?;
                     let service = sql::get_service(&mut *tx, id).await?;
                     let mut service = service.ok_or_else(|| Error::not_found("service", id))?;
                     if patch.service_type.is_some() {
@@ -79,6 +80,7 @@ impl Catalog {
             .db
             .write(|tx| {
                 Box::pin(async move {
+                    sql::take_service(tx, id).await?;
                     if sql::get_service(&mut *tx, id).await?.is_none() {
                         return Err(Error::not_found("service", id));
                     }

@@ -3,7 +3,7 @@
 use archstone_db::{Query, Tx};
 use serde_json::{Map, Value};
 
-use super::user::{check_length, require_domain};
+use super::user::{check_length, hold_domain, require_domain};
 use super::{Group, GroupMembership, Identity, sql};
 use crate::authz::Allowed;
 use crate::error::{Error, Result};
@@ -111,7 +111,7 @@ impl Identity {
             .db
             .write(|tx| {
                 Box::pin(async move {
-                    require_domain(&mut *tx, &stored.domain_id).await?;
+                    hold_domain(tx, &stored.domain_id).await?;
                     sql::insert_group(tx, stored).await
                 })
             })
@@ -128,6 +128,7 @@ impl Identity {
             .db
             .write(|tx| {
                 Box::pin(async move {
+                    sql::take_groups(tx, std::slice::from_ref(id)).await?;
                     let mut group = sql::get_group(&mut *tx, id).await?.ok_or_else(|| Error::not_found("group", id))?;
                     if patch.domain_id.as_ref().is_some_and(|domain| *domain != group.domain_id) {
                         return Err(Error::bad_request("A group cannot move to another domain."));
@@ -155,7 +156,8 @@ impl Identity {
             .db
             .write(|tx| {
                 Box::pin(async move {
-                    require_both(&mut *tx, user, group).await?;
+                    self.hold_group_in(tx, group).await?;
+                    self.hold_user_in(tx, user).await?;
                     sql::insert_member(tx, user, group).await?;
                     tx.touch(Ref::User(user.clone()).into());
                     Ok::<_, Error>(())
@@ -190,6 +192,17 @@ impl Identity {
         }
         tx.touch(Ref::User(user.clone()).into());
         Ok(())
+    }
+
+    /// Has groups for itself until the transaction ends, so that nobody gives them anything while they are deleted;
+    /// those that there are.
+    pub(crate) async fn take_groups_in(&self, tx: &mut Tx<'_>, ids: &[GroupId]) -> Result<Vec<GroupId>> {
+        sql::take_groups(tx, ids).await
+    }
+
+    /// Keeps a group until the transaction ends. 404 if there is none.
+    pub(crate) async fn hold_group_in(&self, tx: &mut Tx<'_>, id: &GroupId) -> Result<()> {
+        if sql::hold_group(tx, id).await? { Ok(()) } else { Err(Error::not_found("group", id)) }
     }
 
     /// Deletes groups with their memberships; none of them need exist. Their assignments, and the tokens of those who

@@ -107,16 +107,18 @@ impl Identity {
         Ok(PreparedPasswordChange { replaced: user.current_password().map(|password| password.id), hash })
     }
 
-    /// Carries a change out. 409 if somebody else changed the password since it was checked.
+    /// Carries a change out. 401 if somebody else changed the password since it was checked: it is not the user's any
+    /// more.
     pub(crate) async fn change_password_in(
         &self,
         tx: &mut Tx<'_>,
         id: &UserId,
         prepared: &PreparedPasswordChange,
     ) -> Result<()> {
+        sql::take_users(tx, std::slice::from_ref(id)).await?;
         let user = sql::get_user(&mut *tx, id).await?.ok_or_else(|| Error::unauthorized("unknown user"))?;
         if user.current_password().map(|password| password.id) != prepared.replaced {
-            return Err(Error::conflict("password", "somebody else changed it at the same time"));
+            return Err(Error::unauthorized(format!("somebody else changed the password of {id} at the same time")));
         }
         let now = self.foundation.time.now();
         let password = self.compliance.new_password(Some(prepared.hash.clone()), now, &user.options, SetBy::User);

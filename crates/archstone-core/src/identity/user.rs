@@ -193,7 +193,7 @@ impl Identity {
             .db
             .write(|tx| {
                 Box::pin(async move {
-                    require_domain(&mut *tx, &new.domain_id).await?;
+                    hold_domain(tx, &new.domain_id).await?;
                     self.insert(tx, stored, new, hash.as_ref()).await
                 })
             })
@@ -264,6 +264,7 @@ impl Identity {
         id: &UserId,
         prepared: &PreparedUserUpdate,
     ) -> Result<UpdatedUser> {
+        sql::take_users(tx, std::slice::from_ref(id)).await?;
         let mut user = sql::get_user(&mut *tx, id).await?.ok_or_else(|| Error::not_found("user", id))?;
         let now = self.foundation.time.now();
         let patch = &prepared.patch;
@@ -339,6 +340,17 @@ impl Identity {
             password.created_at = Timestamp::from_micros(last.created_at.micros() + 1).unwrap_or(last.created_at);
         }
         sql::insert_password(tx, local.id, &password).await
+    }
+
+    /// Has users for itself until the transaction ends, so that nobody gives them anything while they are deleted;
+    /// those that there are.
+    pub(crate) async fn take_users_in(&self, tx: &mut Tx<'_>, ids: &[UserId]) -> Result<Vec<UserId>> {
+        sql::take_users(tx, ids).await
+    }
+
+    /// Keeps a user until the transaction ends. 404 if there is none.
+    pub(crate) async fn hold_user_in(&self, tx: &mut Tx<'_>, id: &UserId) -> Result<()> {
+        if sql::hold_user(tx, id).await? { Ok(()) } else { Err(Error::not_found("user", id)) }
     }
 
     /// Deletes users with their passwords, memberships, options and federated identities; none of them need exist.
@@ -418,6 +430,12 @@ pub(super) async fn require_domain(db: impl Query, id: &DomainId) -> Result<()> 
         Some(project) if project.is_domain && *project.id == **id => Ok(()),
         _ => Err(Error::not_found("domain", id)),
     }
+}
+
+/// Keeps a domain until the transaction ends. 404 if there is none.
+pub(super) async fn hold_domain(tx: &mut Tx<'_>, id: &DomainId) -> Result<()> {
+    resource::sql::hold_project(&mut *tx, id).await?;
+    require_domain(tx, id).await
 }
 
 /// 400 for a text that its column cannot hold, in characters.

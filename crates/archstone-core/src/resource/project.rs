@@ -135,6 +135,7 @@ impl Resource {
             .db
             .write(|tx| {
                 Box::pin(async move {
+                    sql::take_projects(tx, std::slice::from_ref(id)).await?;
                     let original = sql::get_project(&mut *tx, id).await?;
                     let original = original.ok_or_else(|| Error::not_found("project", id))?;
                     let updated = patched(config, &original, patch)?;
@@ -212,6 +213,9 @@ fn patched(config: &crate::config::Config, original: &Project, patch: &ProjectPa
 }
 
 async fn check_all_above_enabled(tx: &mut Tx<'_>, project: &Project) -> Result<()> {
+    if let Some(parent) = &project.parent_id {
+        sql::hold_project(&mut *tx, parent).await?;
+    }
     let above = sql::ancestry(tx, &project.id).await?;
     if above.iter().skip(1).all(|above| above.enabled) {
         return Ok(());

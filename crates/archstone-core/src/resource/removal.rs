@@ -8,6 +8,17 @@ use crate::freshness::Ref;
 use crate::id::{DomainId, ProjectId};
 
 impl Resource {
+    /// Has projects and domains for itself until the transaction ends, so that nobody puts anything into them while
+    /// they are deleted.
+    pub(crate) async fn take_projects_in(&self, tx: &mut Tx<'_>, ids: &[ProjectId]) -> Result<()> {
+        sql::take_projects(tx, ids).await
+    }
+
+    /// Keeps a project or domain as it is until the transaction ends; false if there is none.
+    pub(crate) async fn hold_project_in(&self, tx: &mut Tx<'_>, id: &str) -> Result<bool> {
+        sql::hold_project(tx, id).await
+    }
+
     /// The project or domain of this id, as the transaction sees it.
     pub(crate) async fn get_project_in(&self, tx: &mut Tx<'_>, id: &ProjectId) -> Result<Option<Project>> {
         sql::get_project(tx, id).await

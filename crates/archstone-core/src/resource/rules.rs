@@ -48,6 +48,10 @@ pub(super) async fn check_place(tx: &mut Tx<'_>, config: &Config, project: &Proj
     }
     let domain_id = project.domain_id.as_deref().unwrap_or_default();
     let parent_id = project.parent_id.as_deref().unwrap_or_default();
+    // Neither is deleted or disabled before the commit. What is above them is not either: none is disabled while
+    // something below it is enabled.
+    sql::hold_project(&mut *tx, domain_id).await?;
+    sql::hold_project(&mut *tx, parent_id).await?;
     // An unknown domain or parent is the client's mistake about the new project: 400, not 404.
     let domain = sql::get_project(&mut *tx, domain_id).await?.filter(|found| found.is_domain && found.id == *domain_id);
     let Some(domain) = domain else {

@@ -66,6 +66,18 @@ pub(crate) async fn get_project(db: impl Query, id: &str) -> Result<Option<Proje
     Ok(projects.into_iter().next())
 }
 
+/// Whether there is such a project or domain, which then stays as it is until the transaction ends.
+pub(crate) async fn hold_project(tx: &mut Tx<'_>, id: &str) -> Result<bool> {
+    Ok(!tx.hold(ProjectTable::Table, ProjectTable::Id, &[id]).await?.is_empty())
+}
+
+/// Has projects and domains for itself until the transaction ends.
+pub(super) async fn take_projects(tx: &mut Tx<'_>, ids: &[ProjectId]) -> Result<()> {
+    let ids: Vec<&str> = ids.iter().map(|id| &**id).collect();
+    tx.take(ProjectTable::Table, ProjectTable::Id, &ids).await?;
+    Ok(())
+}
+
 pub(super) async fn get_projects(mut db: impl Query, ids: &[ProjectId]) -> Result<Vec<Project>> {
     let mut all = Vec::with_capacity(ids.len());
     for chunk in ids.chunks(CHUNK) {

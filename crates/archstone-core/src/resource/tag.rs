@@ -10,10 +10,14 @@ use crate::freshness::Ref;
 use crate::id::ProjectId;
 
 impl Resource {
-    /// Adds a tag. 404 for the project, 403 if it is immutable.
+    /// Adds a tag. 404 for the project, 403 if it is immutable, 400 if it has the tag already.
     pub async fn create_project_tag(&self, allowed: &Allowed, id: &ProjectId, tag: &str) -> Result<()> {
+        let asked = tag;
         let tag = tag.trim();
         self.change_tags(allowed, id, |tags| {
+            if tags.iter().any(|known| known == asked) {
+                return Err(Error::bad_request(format!("The project {id} has the tag {asked} already.")));
+            }
             if !tags.iter().any(|known| known == tag) {
                 tags.push(tag.to_owned());
             }
@@ -73,6 +77,7 @@ impl Resource {
 }
 
 async fn require_mutable(tx: &mut Tx<'_>, id: &ProjectId) -> Result<Project> {
+    sql::take_projects(tx, std::slice::from_ref(id)).await?;
     let project = sql::get_project(tx, id).await?.ok_or_else(|| Error::not_found("project", id))?;
     if project.is_immutable() {
         return Err(Error::forbidden_open(format!(

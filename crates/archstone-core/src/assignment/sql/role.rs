@@ -114,6 +114,17 @@ pub(in crate::assignment) async fn get_role_by_name(
     Ok(load(db, &select).await?.into_iter().next())
 }
 
+/// Whether there is such a role, which then stays until the transaction ends.
+pub(in crate::assignment) async fn hold_role(tx: &mut Tx<'_>, id: &RoleId) -> Result<bool> {
+    Ok(!tx.hold(RoleTable::Table, RoleTable::Id, &[id]).await?.is_empty())
+}
+
+/// Has a role for itself until the transaction ends.
+pub(in crate::assignment) async fn take_role(tx: &mut Tx<'_>, id: &RoleId) -> Result<()> {
+    tx.take(RoleTable::Table, RoleTable::Id, &[id]).await?;
+    Ok(())
+}
+
 /// The roles of these ids that exist, in the order of their ids.
 pub(in crate::assignment) async fn get_roles(mut db: impl Query, ids: &[RoleId]) -> Result<Vec<Role>> {
     let mut all = Vec::with_capacity(ids.len());

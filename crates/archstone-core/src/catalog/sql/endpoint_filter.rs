@@ -46,6 +46,11 @@ pub(in crate::catalog) async fn get_group(db: impl Query, id: &EndpointGroupId) 
     Ok(db.fetch_optional(&select).await?.as_ref().map(group_from).transpose()?)
 }
 
+/// Whether there is such an endpoint group, which this transaction then has for itself until it ends.
+pub(in crate::catalog) async fn take_group(tx: &mut Tx<'_>, id: &EndpointGroupId) -> Result<bool> {
+    Ok(!tx.take(GroupTable::Table, GroupTable::Id, &[id]).await?.is_empty())
+}
+
 pub(in crate::catalog) async fn list_groups(
     db: impl Query,
     query: &ListQuery,

@@ -47,6 +47,17 @@ pub(super) async fn get_region(db: impl Query, id: &RegionId) -> Result<Option<R
     Ok(db.fetch_optional(&select).await?.as_ref().map(region_from).transpose()?)
 }
 
+/// Whether there is such a region, which then stays until the transaction ends.
+pub(super) async fn hold_region(tx: &mut Tx<'_>, id: &RegionId) -> Result<bool> {
+    Ok(!tx.hold(RegionTable::Table, RegionTable::Id, &[id]).await?.is_empty())
+}
+
+/// Has a region for itself until the transaction ends.
+pub(super) async fn take_region(tx: &mut Tx<'_>, id: &RegionId) -> Result<()> {
+    tx.take(RegionTable::Table, RegionTable::Id, &[id]).await?;
+    Ok(())
+}
+
 pub(super) async fn list_regions(db: impl Query, query: &ListQuery) -> Result<(Page<Region>, Vec<Filter>)> {
     let mut select = Sql::select();
     select.columns(REGION_COLUMNS).from(RegionTable::Table);
@@ -77,19 +88,19 @@ pub(super) async fn update_region(tx: &mut Tx<'_>, region: &Region) -> Result<()
     Ok(())
 }
 
-/// The region and all below it, parents before children; empty if there is no such region. One query for each level.
-pub(super) async fn region_subtree(tx: &mut Tx<'_>, id: &RegionId) -> Result<Vec<RegionId>> {
+/// The region and all below it, parents before children, for itself until the transaction ends; empty if there is no
+/// such region. One query for each level.
+pub(super) async fn take_region_subtree(tx: &mut Tx<'_>, id: &RegionId) -> Result<Vec<RegionId>> {
     let mut all: Vec<RegionId> = Vec::new();
-    let mut level = match get_region(&mut *tx, id).await? {
-        Some(region) => vec![region.id],
-        None => return Ok(all),
-    };
+    let found = tx.take(RegionTable::Table, RegionTable::Id, &[id]).await?;
+    let mut level: Vec<RegionId> = found.into_iter().map(RegionId::from).collect();
     while !level.is_empty() {
         let mut select = Sql::select();
         select
             .column(RegionTable::Id)
             .from(RegionTable::Table)
-            .and_where(Expr::col(RegionTable::ParentRegionId).is_in(level.iter().map(|id| &**id)));
+            .and_where(Expr::col(RegionTable::ParentRegionId).is_in(level.iter().map(|id| &**id)))
+            .lock_exclusive();
         let rows = tx.fetch_all(&select).await?;
         all.append(&mut level);
         for row in &rows {
@@ -145,6 +156,17 @@ pub(super) async fn get_service(db: impl Query, id: &ServiceId) -> Result<Option
     let mut select = Sql::select();
     select.columns(SERVICE_COLUMNS).from(ServiceTable::Table).and_where(Expr::col(ServiceTable::Id).eq(&**id));
     Ok(db.fetch_optional(&select).await?.as_ref().map(service_from).transpose()?)
+}
+
+/// Whether there is such a service, which then stays until the transaction ends.
+pub(super) async fn hold_service(tx: &mut Tx<'_>, id: &ServiceId) -> Result<bool> {
+    Ok(!tx.hold(ServiceTable::Table, ServiceTable::Id, &[id]).await?.is_empty())
+}
+
+/// Has a service for itself until the transaction ends.
+pub(super) async fn take_service(tx: &mut Tx<'_>, id: &ServiceId) -> Result<()> {
+    tx.take(ServiceTable::Table, ServiceTable::Id, &[id]).await?;
+    Ok(())
 }
 
 pub(super) async fn list_services(db: impl Query, query: &ListQuery) -> Result<(Page<Service>, Vec<Filter>)> {
@@ -239,6 +261,12 @@ pub(super) async fn get_endpoint(db: impl Query, id: &EndpointId) -> Result<Opti
     let mut select = Sql::select();
     select.columns(ENDPOINT_COLUMNS).from(EndpointTable::Table).and_where(Expr::col(EndpointTable::Id).eq(&**id));
     Ok(db.fetch_optional(&select).await?.as_ref().map(endpoint_from).transpose()?)
+}
+
+/// Has an endpoint for itself until the transaction ends.
+pub(super) async fn take_endpoint(tx: &mut Tx<'_>, id: &EndpointId) -> Result<()> {
+    tx.take(EndpointTable::Table, EndpointTable::Id, &[id]).await?;
+    Ok(())
 }
 
 pub(super) async fn list_endpoints(db: impl Query, query: &ListQuery) -> Result<(Page<Endpoint>, Vec<Filter>)> {

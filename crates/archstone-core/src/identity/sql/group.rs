@@ -52,6 +52,17 @@ pub(in crate::identity) async fn get_group(db: impl Query, id: &GroupId) -> Resu
     Ok(db.fetch_optional(&select).await?.as_ref().map(group_from).transpose()?)
 }
 
+/// Whether there is such a group, which then stays until the transaction ends.
+pub(in crate::identity) async fn hold_group(tx: &mut Tx<'_>, id: &GroupId) -> Result<bool> {
+    Ok(!tx.hold(GroupTable::Table, GroupTable::Id, &[id]).await?.is_empty())
+}
+
+/// Has groups for itself until the transaction ends; those that there are.
+pub(in crate::identity) async fn take_groups(tx: &mut Tx<'_>, ids: &[GroupId]) -> Result<Vec<GroupId>> {
+    let ids: Vec<&str> = ids.iter().map(|id| &**id).collect();
+    Ok(tx.take(GroupTable::Table, GroupTable::Id, &ids).await?.into_iter().map(GroupId::from).collect())
+}
+
 /// The groups of these ids.
 pub(in crate::identity) async fn get_groups(mut db: impl Query, ids: &[GroupId]) -> Result<Vec<Group>> {
     let mut groups = Vec::with_capacity(ids.len());

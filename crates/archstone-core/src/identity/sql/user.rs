@@ -338,6 +338,17 @@ pub(in crate::identity) async fn get_users(mut db: impl Query, ids: &[UserId]) -
     Ok(users)
 }
 
+/// Whether there is such a user, who then stays until the transaction ends.
+pub(in crate::identity) async fn hold_user(tx: &mut Tx<'_>, id: &UserId) -> Result<bool> {
+    Ok(!tx.hold(UserTable::Table, UserTable::Id, &[id]).await?.is_empty())
+}
+
+/// Has users for itself until the transaction ends; those that there are.
+pub(in crate::identity) async fn take_users(tx: &mut Tx<'_>, ids: &[UserId]) -> Result<Vec<UserId>> {
+    let ids: Vec<&str> = ids.iter().map(|id| &**id).collect();
+    Ok(tx.take(UserTable::Table, UserTable::Id, &ids).await?.into_iter().map(UserId::from).collect())
+}
+
 pub(in crate::identity) async fn user_exists(db: impl Query, id: &str) -> Result<bool> {
     let mut select = Sql::select();
     select.column(UserTable::Id).from(UserTable::Table).and_where(Expr::col(UserTable::Id).eq(id));
