@@ -1,5 +1,7 @@
 //! The `auth` object of a login, taken apart. Its schema has been checked; what the schema leaves open is checked here.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
@@ -74,10 +76,8 @@ impl AuthRequest {
         let names =
             identity.get("methods").and_then(Value::as_array).ok_or_else(|| Error::missing("methods", "identity"))?;
         let mut methods: Vec<(String, Map<String, Value>)> = Vec::new();
-        for name in names.iter().filter_map(Value::as_str) {
-            if methods.iter().any(|(seen, _)| seen == name) {
-                continue;
-            }
+        let mut seen = HashSet::new();
+        for name in names.iter().filter_map(Value::as_str).filter(|name| seen.insert(*name)) {
             match identity.get(name) {
                 Some(Value::Object(payload)) => methods.push((name.to_owned(), payload.clone())),
                 Some(_) | None => return Err(Error::missing(name, "identity")),
@@ -141,9 +141,70 @@ fn one_scope() -> Error {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
+
+    /// JSON of the words that a login is made of, in any order.
+    fn login() -> impl Strategy<Value = Value> {
+        const WORDS: &str = "identity|methods|password|token|totp|application_credential|user|domain|project|scope|system|\
+                             unscoped|OS-TRUST:trust|id|name|all|passcode|[a-z\u{0}\u{e9} ]{0,3}";
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            WORDS.prop_map(Value::from),
+        ];
+        leaf.prop_recursive(5, 60, 6, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
+                prop::collection::btree_map(WORDS, inner, 0..6)
+                    .prop_map(|map| Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn any_json_is_a_login_or_refused(
+            methods in prop::collection::vec("password|token|totp|application_credential|x", 0..6),
+            password in login(),
+            token in login(),
+            other in login(),
+            scope in prop::option::of(login()),
+        ) {
+            let mut auth = json!({
+                "identity": {"methods": methods, "password": password, "token": token, "totp": other},
+            });
+            if let Some(scope) = scope {
+                auth["scope"] = scope;
+            }
+            if let Ok(request) = parse(&auth) {
+                for (position, (name, payload)) in request.methods.iter().enumerate() {
+                    prop_assert_eq!(&Value::Object(payload.clone()), &auth["identity"][name]);
+                    prop_assert!(request.methods[..position].iter().all(|(earlier, _)| earlier != name));
+                }
+                prop_assert_eq!(request.scope == RequestedScope::Default, auth.get("scope").is_none());
+            }
+            for wild in [other, auth] {
+                if let Some(wild) = wild.as_object() {
+                    AuthRequest::parse(wild).ok();
+                    Reference::parse(wild, "anything").ok();
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn ossa_2014_013_many_methods_cost_little() {
+        let names: Vec<String> = (0..50_000).map(|number| number.to_string()).collect();
+        let mut identity: Map<String, Value> = names.iter().map(|name| (name.clone(), json!({}))).collect();
+        identity.insert("methods".to_owned(), json!([names.clone(), names].concat()));
+        let started = std::time::Instant::now();
+        assert_eq!(parse(&json!({"identity": identity})).unwrap().methods.len(), 50_000);
+        assert!(started.elapsed().as_secs() < 5);
+    }
 
     fn parse(auth: &Value) -> Result<AuthRequest> {
         AuthRequest::parse(auth.as_object().unwrap())

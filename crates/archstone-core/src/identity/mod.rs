@@ -168,6 +168,12 @@ impl Identity {
         Ok(self.pool.hash(secret).await?)
     }
 
+    /// How many passwords were compared so far.
+    #[cfg(test)]
+    pub(crate) fn compared_passwords(&self) -> u64 {
+        self.pool.compared()
+    }
+
     fn default_authorization_minutes(&self) -> i64 {
         i64::try_from(self.foundation.config.federation.default_authorization_ttl).unwrap_or(i64::MAX)
     }

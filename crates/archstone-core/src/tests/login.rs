@@ -4,9 +4,12 @@ use archstone_db::tables::{ApplicationCredential, ApplicationCredentialRole};
 use sea_query::Query as Sql;
 use serde_json::json;
 
-use super::{Cloud, authenticate, kind, log_in, on_each_cloud, rescope, role};
+use super::{Cloud, allowed, authenticate, kind, log_in, on_each_cloud, rescope, role};
 use crate::Core;
 use crate::error::ErrorKind;
+use crate::id::DomainId;
+use crate::identity::{NewUser, UserPatch};
+use crate::resource::{Project, ProjectPatch};
 
 /// The application credential `cred` of alice, with the secret `secret`, that ends 60 seconds from now.
 pub(super) async fn application_credential(cloud: &Cloud, core: &Core, secret: &str) {
@@ -120,6 +123,48 @@ async fn ossa_2021_003_a_wrong_password_and_an_unknown_user_get_the_same_answer(
         let wrong = log_in(&core, "alice", "wrong", json!("unscoped")).await.err().unwrap();
         let unknown = log_in(&core, "nobody", "wrong", json!("unscoped")).await.err().unwrap();
         assert_eq!((&wrong.kind, wrong.public_text()), (&unknown.kind, unknown.public_text()));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn cve_2018_20170_every_refused_login_costs_one_hash() {
+    on_each_cloud(async |cloud| {
+        let core = cloud.node("node").await;
+        let cook = NewUser { password: Some(Some("pw".into())), ..NewUser::named("default".into(), "cook") };
+        let cook = core.identity.create_user(&allowed(), cook).await.unwrap();
+        let without = NewUser::named("default".into(), "without");
+        core.identity.create_user(&allowed(), without).await.unwrap();
+        let closed = core.resource.create_project(&allowed(), Project::named("closed", None)).await.unwrap();
+        let closed = DomainId::from(&*closed.id);
+        let guest = NewUser { password: Some(Some("pw".into())), ..NewUser::named(closed.clone(), "guest") };
+        let guest = core.identity.create_user(&allowed(), guest).await.unwrap();
+        let off = UserPatch { enabled: Some(false), ..UserPatch::default() };
+        core.cascade.update_user(&allowed(), &cook.id, off).await.unwrap();
+        let off = ProjectPatch { enabled: Some(false), ..ProjectPatch::default() };
+        core.resource.update_domain(&allowed(), &closed, &off).await.unwrap();
+
+        let of_default = |name: &str| json!({"name": name, "domain": {"id": "default"}});
+        for (user, password) in [
+            (of_default("alice"), "wrong"),
+            (of_default("nobody"), "pw"),
+            (of_default("cook"), "pw"),
+            (of_default("cook"), "wrong"),
+            (of_default("without"), "pw"),
+            (json!({"id": "nobody"}), "pw"),
+            (json!({"id": &*guest.id}), "pw"),
+            (json!({"name": "guest", "domain": {"name": "closed"}}), "pw"),
+            (json!({"name": "alice", "domain": {"id": "nowhere"}}), "pw"),
+            (json!({"name": "alice", "domain": {"name": "nowhere"}}), "pw"),
+        ] {
+            let mut user = user;
+            user["password"] = json!(password);
+            let before = core.identity.compared_passwords();
+            let identity = json!({"methods": ["password"], "password": {"user": user}});
+            let refused = authenticate(&core, identity, json!("unscoped")).await;
+            assert_eq!(kind(refused), Some(ErrorKind::Unauthorized), "{user}");
+            assert_eq!(core.identity.compared_passwords() - before, 1, "{user}");
+        }
     })
     .await;
 }

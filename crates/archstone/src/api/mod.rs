@@ -1,4 +1,7 @@
 //! The API, a file or folder for each family of URLs: the routes with their rules, bodies and handlers.
+//!
+//! What is read here comes from strangers, so that nothing may panic.
+#![cfg_attr(not(test), deny(clippy::string_slice, clippy::expect_used, clippy::panic))]
 
 mod application_credentials;
 mod auth;

@@ -178,7 +178,7 @@ where
 }
 
 /// The body as an object; `{}` where there is none (`keystone.server.flask.request_processing.json_body`).
-fn parse_body(parts: &Parts, body: &Bytes) -> Result<Value> {
+pub(super) fn parse_body(parts: &Parts, body: &Bytes) -> Result<Value> {
     let empty = || Value::Object(Map::new());
     if body.is_empty() || parts.uri.path().starts_with("/v3/OS-OAUTH2/") {
         return Ok(empty());
@@ -211,7 +211,7 @@ fn decode_parameters(parameters: &matchit::Params<'_, '_>) -> Option<Vec<(String
         .collect()
 }
 
-fn initiator(config: &Config, parts: &Parts, request_id: &str, peer: Peer) -> Initiator {
+pub(super) fn initiator(config: &Config, parts: &Parts, request_id: &str, peer: Peer) -> Initiator {
     let header = |name: HeaderName| parts.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let forwarded = client_address(config, parts);
     let origin = Origin {

@@ -1,4 +1,7 @@
 //! Everything that knows HTTP: listeners, the way of a request, errors as answers.
+//!
+//! What is read here comes from strangers, so that nothing may panic.
+#![cfg_attr(not(test), deny(clippy::string_slice, clippy::expect_used, clippy::panic))]
 
 mod app;
 mod base_url;
@@ -8,6 +11,8 @@ mod cors;
 mod error;
 mod guard;
 mod listener;
+#[cfg(test)]
+mod properties;
 mod query;
 mod remote_policy;
 mod reply;

@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+#[cfg(test)]
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
@@ -49,6 +51,9 @@ struct Shared {
     queue: Mutex<Queue>,
     changed: Condvar,
     capacity: usize,
+    /// How many passwords were compared, with a stored hash or that of nobody.
+    #[cfg(test)]
+    compared: AtomicU64,
 }
 
 impl Shared {
@@ -65,6 +70,10 @@ impl Shared {
             }
             let Some(task) = queue.tasks.pop_front() else { return };
             drop(queue);
+            #[cfg(test)]
+            if !matches!(task, Task::Hash { .. }) {
+                self.compared.fetch_add(1, Ordering::SeqCst);
+            }
             // A bug in a hash function costs one answer, not the thread.
             let _ = catch_unwind(AssertUnwindSafe(|| task.run(&self.hasher)));
         }
@@ -82,7 +91,14 @@ impl HashPool {
     /// Starts the threads: one for each core if `threads` is `None`. `capacity` is how many passwords may wait.
     pub fn start(hasher: Hasher, threads: Option<NonZeroUsize>, capacity: usize) -> std::io::Result<Self> {
         let count = threads.map_or_else(thread::available_parallelism, Ok)?;
-        let shared = Arc::new(Shared { hasher, queue: Mutex::default(), changed: Condvar::new(), capacity });
+        let shared = Arc::new(Shared {
+            hasher,
+            queue: Mutex::default(),
+            changed: Condvar::new(),
+            capacity,
+            #[cfg(test)]
+            compared: AtomicU64::new(0),
+        });
         let mut pool = Self { shared: Arc::clone(&shared), threads: Vec::with_capacity(count.get()) };
         for number in 0..count.get() {
             let shared = Arc::clone(&shared);
@@ -109,6 +125,12 @@ impl HashPool {
     /// Takes as long as [`verify`](Self::verify), for users who don't exist or have no password.
     pub async fn dummy_verify(&self, password: Password) -> Result<(), PasswordError> {
         self.ask(|reply| Task::DummyVerify { password, reply }).await
+    }
+
+    /// How many passwords were compared so far.
+    #[cfg(test)]
+    pub(crate) fn compared(&self) -> u64 {
+        self.shared.compared.load(Ordering::SeqCst)
     }
 
     async fn ask<T>(
