@@ -443,4 +443,9 @@ sections! {
         /// How limits of a project tree are checked.
         enforcement_model: EnforcementModel,
     }
+    /// `[v2]`: our own section.
+    v2: V2Section, "v2" {
+        /// Whether the Identity API v2.0 is answered.
+        enabled: bool,
+    }
 }

@@ -188,6 +188,7 @@ const ROWS: &[(&str, &str, Support)] = &[
     ("trust", "*", NotBuilt("trusts")),
     ("unified_limit", "driver", Only(&["sql"])),
     ("unified_limit", "*", NotBuilt("unified limits")),
+    ("v2", "*", Works),
     ("wsgi", "debug_middleware", NoEffect("there is no WSGI middleware")),
 ];
 

@@ -23,11 +23,23 @@ mod role_assignments;
 mod roles;
 mod services;
 mod users;
+mod v2;
+
+use archstone_core::config::Config;
 
 use crate::http::Routes;
 
-/// The whole table.
-pub(crate) fn routes() -> Routes {
+/// The table of what this configuration switches on.
+pub(crate) fn table(config: &Config) -> Routes {
+    let mut table = routes();
+    if config.v2.enabled {
+        v2::routes(&mut table);
+    }
+    table
+}
+
+/// The table of the v3 API.
+fn routes() -> Routes {
     let mut routes = Routes::default();
     discovery::routes(&mut routes);
     auth::routes(&mut routes);

@@ -74,7 +74,7 @@ pub(crate) async fn bind_all(addresses: &[String]) -> Result<Vec<TcpListener>, R
 
 /// Answers requests until a signal, then finishes what is under way.
 pub(crate) async fn serve_core(core: Arc<Core>, listeners: Vec<TcpListener>, limits: Limits) -> Result<(), Refusal> {
-    let app = App::new(Arc::clone(&core), &api::routes()).map_err(Refusal)?;
+    let app = App::new(Arc::clone(&core), &api::table(&core.config)).map_err(Refusal)?;
     for listener in &listeners {
         tracing::info!("listening on http://{}", listener.local_addr()?);
     }

@@ -84,6 +84,7 @@ pub(crate) fn reply(error: &Error, context: &ErrorContext<'_>) -> Reply {
 /// Tells the operator, once, as loudly as the error deserves.
 pub(crate) fn log(error: &Error, method: &http::Method, path: &str) {
     let detail = error.detail_text();
+    let path = loggable(path);
     match error.kind {
         ErrorKind::Internal => tracing::error!(%method, path, detail, "request failed"),
         ErrorKind::Unavailable { .. } => tracing::error!(%method, path, detail, "request refused for now"),
@@ -91,5 +92,22 @@ pub(crate) fn log(error: &Error, method: &http::Method, path: &str) {
             tracing::warn!(%method, path, detail, "authorization failed");
         }
         _ => tracing::debug!(%method, path, detail, "request refused"),
+    }
+}
+
+/// The path without what may be a token: v2.0 has tokens in its paths.
+fn loggable(path: &str) -> &str {
+    const TOKENS: &str = "/tokens/";
+    path.find(TOKENS).map_or(path, |at| &path[..at + TOKENS.len()])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_token_of_a_path_is_logged() {
+        assert_eq!(loggable("/v2.0/tokens/gAAAA"), "/v2.0/tokens/");
+        assert_eq!(loggable("/v3/auth/tokens"), "/v3/auth/tokens");
     }
 }

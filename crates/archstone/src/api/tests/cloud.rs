@@ -21,7 +21,7 @@ use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use serde_json::{Value, json};
 
-use crate::api::routes;
+use crate::api;
 use crate::http::{App, Routes};
 
 pub(super) struct Cloud {
@@ -46,7 +46,7 @@ impl Cloud {
         let region_id = Some("RegionOne".to_owned());
         let bootstrap = Bootstrap { password: "pw".into(), urls, region_id, ..Bootstrap::default() };
         core.bootstrap(bootstrap).await.unwrap();
-        let mut table = routes();
+        let mut table = api::table(&core.config);
         let app = App::new(Arc::clone(&core), &table).unwrap();
         let admin = log_in(&app, "admin", json!({"project": {"name": "admin", "domain": {"id": "default"}}})).await;
         let ids = fill(&app, &admin).await;
@@ -76,7 +76,7 @@ fn core(db: &Db, folder: &Path) -> Core {
     let folder = folder.display();
     let config = Config::from_text(&format!(
         "[identity]\npassword_hash_rounds = 4\n[fernet_tokens]\nkey_repository = {folder}/keys\n\
-         [fernet_receipts]\nkey_repository = {folder}/keys\n[credential]\nkey_repository = {folder}/credential-keys\n"
+         [fernet_receipts]\nkey_repository = {folder}/keys\n[credential]\nkey_repository = {folder}/credential-keys\n[v2]\nenabled = true\n"
     ))
     .unwrap();
     archstone_core::keys::set_up_all(&config).unwrap();

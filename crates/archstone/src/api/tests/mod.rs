@@ -19,7 +19,6 @@ const OAUTH: &str = "OAuth is an issue of its own";
 const TRUSTS: &str = "trusts come with this issue";
 const LIMITS: &str = "unified limits come with this issue";
 const POLICIES: &str = "policies come with this issue";
-const EC2: &str = "EC2 and S3 tokens come with this issue";
 
 /// Paths of the reference that are not built, or not yet, and why. May only shrink.
 #[rustfmt::skip]
@@ -48,7 +47,6 @@ const NOT_BUILT: &[(&str, &str)] = &[
     ("/v3/auth/OS-FEDERATION/saml2", FEDERATION),
     ("/v3/auth/OS-FEDERATION/saml2/ecp", FEDERATION),
     ("/v3/auth/OS-FEDERATION/websso/{protocol_id}", FEDERATION),
-    ("/v3/ec2tokens", EC2),
     ("/v3/endpoints/{endpoint_id}/OS-ENDPOINT-POLICY/policy", POLICIES),
     ("/v3/limits", LIMITS),
     ("/v3/limits/model", LIMITS),
@@ -61,7 +59,6 @@ const NOT_BUILT: &[(&str, &str)] = &[
     ("/v3/policies/{policy_id}/OS-ENDPOINT-POLICY/services/{service_id}/regions/{region_id}", POLICIES),
     ("/v3/registered_limits", LIMITS),
     ("/v3/registered_limits/{registered_limit_id}", LIMITS),
-    ("/v3/s3tokens", EC2),
     ("/v3/users/{user_id}/OS-OAUTH1/access_tokens", OAUTH),
     ("/v3/users/{user_id}/OS-OAUTH1/access_tokens/{access_token_id}", OAUTH),
     ("/v3/users/{user_id}/OS-OAUTH1/access_tokens/{access_token_id}/roles", OAUTH),
