@@ -50,13 +50,30 @@ enum Drawer {
 #[derive(Default)]
 pub(super) struct RevocationIndex {
     drawers: HashMap<(Drawer, String), HashMap<RevocationEvent, Timestamp>>,
+    len: usize,
 }
 
 impl RevocationIndex {
     pub(super) fn insert(&mut self, event: RevocationEvent, issued_before: Timestamp) {
         let drawer = self.drawers.entry(drawer_of(&event)).or_default();
+        let before = drawer.len();
         let reach = drawer.entry(event).or_insert(issued_before);
         *reach = (*reach).max(issued_before);
+        self.len += drawer.len() - before;
+    }
+
+    /// How many events it holds.
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Takes out what ends only tokens that were issued before a moment.
+    pub(super) fn forget_before(&mut self, oldest: Timestamp) {
+        self.drawers.retain(|_, events| {
+            events.retain(|_, issued_before| *issued_before >= oldest);
+            !events.is_empty()
+        });
+        self.len = self.drawers.values().map(HashMap::len).sum();
     }
 
     pub(super) fn matches(&self, facts: &TokenFacts<'_>) -> bool {

@@ -10,6 +10,7 @@ mod sql;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use archstone_db::Tx;
@@ -92,10 +93,38 @@ struct Indexed {
     /// Up to which moment the index holds; none before the first load.
     as_of: Option<Moment>,
     newest_id: i64,
+    /// Ids below the newest that were not there yet, and when that was noticed: transactions do not commit in the order
+    /// of their ids, and some ids never come.
+    late: BTreeMap<i64, Timestamp>,
+    /// Events in the index after those of the past were last taken out of it.
+    after_pruning: usize,
 }
 
-/// How many ids before the newest known one are read again: transactions do not commit in the order of their ids.
-const OVERLAP: i64 = 1024;
+/// How far before the newest id an event may still come late, and for how many seconds.
+const LATE: i64 = 1024;
+const LATE_FOR: i64 = 300;
+
+impl Indexed {
+    fn add(&mut self, mut events: Vec<StoredEvent>, now: Timestamp, oldest: Timestamp) {
+        events.sort_by_key(|stored| stored.id);
+        for stored in events {
+            if stored.id > self.newest_id {
+                let skipped = (self.newest_id + 1).max(stored.id - LATE)..stored.id;
+                self.late.extend(skipped.map(|id| (id, now)));
+                self.newest_id = stored.id;
+            }
+            self.late.remove(&stored.id);
+            self.index.insert(stored.event, stored.issued_before);
+        }
+        let (first, since) = (self.newest_id - LATE, now.plus_seconds(-LATE_FOR));
+        self.late.retain(|id, noticed| *id >= first && *noticed >= since);
+        // Only when it has doubled, so that each event is looked at a few times in all.
+        if self.index.len() > 2 * self.after_pruning + 1024 {
+            self.index.forget_before(oldest);
+            self.after_pruning = self.index.len();
+        }
+    }
+}
 
 impl Revoke {
     /// A door onto this foundation.
@@ -114,13 +143,18 @@ impl Revoke {
         if events.is_empty() {
             return Ok(());
         }
+        sql::insert(tx, events, self.foundation.time.now().truncated()).await?;
+        sql::prune(tx, self.oldest()).await?;
+        tx.touch(Ref::Revocations.into());
+        Ok(())
+    }
+
+    /// What was revoked before can match no living token.
+    fn oldest(&self) -> Timestamp {
         let config = &self.foundation.config;
         let keep_seconds = config.token.expiration.saturating_add(config.revoke.expiration_buffer);
         let now = self.foundation.time.now().truncated();
-        sql::insert(tx, events, now).await?;
-        sql::prune(tx, now.plus_seconds(i64::try_from(keep_seconds).map_or(i64::MIN + 1, |seconds| -seconds))).await?;
-        tx.touch(Ref::Revocations.into());
-        Ok(())
+        now.plus_seconds(i64::try_from(keep_seconds).map_or(i64::MIN + 1, |seconds| -seconds))
     }
 
     /// Writes events in a transaction of their own.
@@ -156,17 +190,13 @@ impl Revoke {
         if self.is_current(moment) {
             return Ok(());
         }
-        let (first_load, newest_id) = {
+        let (newest_id, late) = {
             let indexed = self.read();
-            (indexed.as_of.is_none(), indexed.newest_id)
+            (indexed.newest_id, indexed.late.keys().copied().collect::<Vec<_>>())
         };
-        let after = if first_load { i64::MIN } else { newest_id - OVERLAP };
-        let rows = sql::list_after(&self.foundation.db, after).await?;
+        let events = sql::list_after(&self.foundation.db, newest_id, &late).await?;
         let mut indexed = self.state.index.write().unwrap_or_else(PoisonError::into_inner);
-        for row in rows {
-            indexed.newest_id = indexed.newest_id.max(row.id);
-            indexed.index.insert(row.event, row.issued_before);
-        }
+        indexed.add(events, self.foundation.time.now(), self.oldest());
         indexed.as_of = Some(moment);
         Ok(())
     }

@@ -3,7 +3,7 @@
 use archstone_db::tables::RevocationEvent as Table;
 use archstone_db::{Query, Tx};
 use chrono::NaiveDateTime;
-use sea_query::{Expr, ExprTrait as _, Order, Query as Sql, SelectStatement};
+use sea_query::{Cond, Expr, ExprTrait as _, Order, Query as Sql, SelectStatement};
 
 use super::{RevocationEvent, StoredEvent};
 use crate::error::Result;
@@ -57,9 +57,14 @@ pub(super) async fn prune(tx: &mut Tx<'_>, revoked_before: Timestamp) -> Result<
     Ok(())
 }
 
-pub(super) async fn list_after(db: impl Query, id: i64) -> Result<Vec<StoredEvent>> {
+/// The events after this id, and those of `late`.
+pub(super) async fn list_after(db: impl Query, id: i64, late: &[i64]) -> Result<Vec<StoredEvent>> {
     let mut select = select_all();
-    select.and_where(Expr::col(Table::Id).gt(id));
+    let mut any = Cond::any().add(Expr::col(Table::Id).gt(id));
+    if !late.is_empty() {
+        any = any.add(Expr::col(Table::Id).is_in(late.iter().copied()));
+    }
+    select.cond_where(any);
     fetch(db, &select).await
 }
 

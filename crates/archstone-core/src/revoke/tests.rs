@@ -3,7 +3,7 @@
 use archstone_db::testing::on_each_database;
 
 use super::index::{RevocationIndex, TokenFacts};
-use super::{RevocationEvent, Revoke};
+use super::{Indexed, RevocationEvent, Revoke, StoredEvent};
 use crate::authz::Allowed;
 use crate::testing::foundation;
 use crate::time::Timestamp;
@@ -96,6 +96,32 @@ fn of_events_that_name_the_same_the_furthest_counts() {
     index.insert(event("user=u"), at("2023-11-14T22:13:25"));
     index.insert(event("user=u"), at("2023-11-14T22:13:10"));
     assert!(index.matches(&facts()));
+}
+
+fn stored(id: i64, text: &str, issued_before: &str) -> StoredEvent {
+    StoredEvent { id, event: event(text), issued_before: at(issued_before), revoked_at: at(issued_before) }
+}
+
+#[test]
+fn ids_that_were_skipped_are_looked_for_until_they_come_or_are_too_old() {
+    let (now, oldest) = (at("2023-11-14T22:13:20"), at("2023-11-01T00:00:00"));
+    let mut indexed = Indexed::default();
+    indexed.add(vec![stored(4000, "user=u", "2023-11-14T22:13:20")], now, oldest);
+    assert_eq!((indexed.late.len(), indexed.late.contains_key(&3999)), (1024, true));
+    indexed.add(vec![stored(3999, "user=v", "2023-11-14T22:13:20")], now, oldest);
+    assert_eq!((indexed.newest_id, indexed.late.contains_key(&3999)), (4000, false));
+    indexed.add(vec![stored(4002, "user=w", "2023-11-14T22:13:20")], now.plus_seconds(301), oldest);
+    assert_eq!(indexed.late.keys().copied().collect::<Vec<_>>(), [4001]);
+}
+
+#[test]
+fn events_of_the_past_leave_the_index() {
+    let (now, oldest) = (at("2023-11-14T22:13:20"), at("2023-11-14T21:00:00"));
+    let mut indexed = Indexed::default();
+    let old = (1..=1025).map(|id| stored(id, &format!("user={id}"), "2023-11-14T20:59:59"));
+    indexed.add(old.chain([stored(1026, "user=u", "2023-11-14T21:00:00")]).collect(), now, oldest);
+    assert_eq!(indexed.index.len(), 1);
+    assert!(!indexed.index.matches(&facts()), "it was issued later");
 }
 
 #[tokio::test]
