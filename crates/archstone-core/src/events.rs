@@ -12,6 +12,9 @@ use crate::authz::{Allowed, Initiator, Requester};
 /// How many events a slow listener may lag behind before it misses some.
 const BUS_CAPACITY: usize = 4096;
 
+/// The operation of a login.
+pub const AUTHENTICATE: &str = "authenticate";
+
 /// One thing that happened (`keystone.notifications`).
 #[derive(Clone, Debug)]
 pub struct Event {
@@ -48,9 +51,12 @@ impl Event {
         }
     }
 
-    /// `identity.user.created`
+    /// `identity.user.created`; a login's alone names no resource.
     pub fn event_type(&self) -> String {
-        format!("identity.{}.{}", self.resource, self.operation)
+        match self.operation {
+            AUTHENTICATE => format!("identity.{AUTHENTICATE}"),
+            operation => format!("identity.{}.{operation}", self.resource),
+        }
     }
 }
 

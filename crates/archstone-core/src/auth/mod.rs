@@ -28,7 +28,7 @@ use crate::authz::{Initiator, Requester};
 use crate::config::UrlSafe;
 use crate::credential::Credentials;
 use crate::error::{Error, ErrorKind, Receipt, Result};
-use crate::events::Event;
+use crate::events::{AUTHENTICATE, Event};
 use crate::foundation::Foundation;
 use crate::id::{ApplicationCredentialId, DomainId, ProjectId, UserId};
 use crate::identity::{Identity, LoginRefused, User};
@@ -211,7 +211,7 @@ impl Auth {
         for (name, payload) in &request.methods {
             let Some(method) = self.methods.get(name.as_str()) else { continue };
             let outcome = method.authenticate(payload, request, circumstances).await;
-            self.foundation.events.emit(authentication_event(&outcome, circumstances.initiator));
+            self.foundation.events.emit(authentication_event(&outcome, payload, circumstances.initiator));
             proofs.push((name.clone(), outcome?));
         }
         Ok(proofs)
@@ -332,10 +332,14 @@ fn gone_meanwhile(error: Error) -> Error {
     if error.is_not_found() { Error::unauthorized(error.detail_text().to_owned()) } else { error }
 }
 
-fn authentication_event(outcome: &Result<Proof, LoginRefused>, initiator: &Initiator) -> Event {
+fn authentication_event(
+    outcome: &Result<Proof, LoginRefused>,
+    payload: &Map<String, Value>,
+    initiator: &Initiator,
+) -> Event {
     let mut event = Event {
         resource: "user",
-        operation: "authenticate",
+        operation: AUTHENTICATE,
         id: String::new(),
         outcome: "success",
         reason: None,
@@ -348,11 +352,24 @@ fn authentication_event(outcome: &Result<Proof, LoginRefused>, initiator: &Initi
         Err(refused) => {
             refused.user_id.as_deref().unwrap_or_default().clone_into(&mut event.id);
             event.outcome = "failure";
-            event.reason = Some((401, refused.error.public_text().to_owned()));
+            event.reason.clone_from(&refused.reason);
             event.details = refused.details();
+            if refused.user_id.is_none() {
+                event.details.extend(named_user(payload));
+            }
         }
     }
     event
+}
+
+/// Whom a login names that nobody is: the names that the client sent, and nothing else of it.
+fn named_user(payload: &Map<String, Value>) -> Map<String, Value> {
+    let user = payload.get("user");
+    let domain = user.and_then(|user| user.get("domain"));
+    [("user_id", user, "id"), ("user_name", user, "name"), ("domain_id", domain, "id"), ("domain_name", domain, "name")]
+        .into_iter()
+        .filter_map(|(name, object, key)| Some((name.to_owned(), Value::from(object?.get(key)?.as_str()?))))
+        .collect()
 }
 
 /// What all methods of a request have proven together.

@@ -100,5 +100,6 @@ fn wrong(user: Option<&User>, why: &str) -> LoginRefused {
         error: Error::unauthorized(format!("{why} for {whose}")),
         user_id: user.map(|user| user.id.clone()),
         partial_password_hash: None,
+        reason: LoginRefused::reason_of_unknown(user.map(|user| &user.id)),
     }
 }

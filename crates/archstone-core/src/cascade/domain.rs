@@ -47,7 +47,7 @@ impl Cascade {
         let groups = self.identity.list_group_ids_of_domain(&mut *tx, &id).await?;
         let users = self.identity.list_user_ids_of_domain(&mut *tx, &id).await?;
         self.remove_groups(tx, &groups).await?;
-        self.remove_users(tx, &users).await?;
+        let removed = self.remove_users(tx, &users).await?;
         for user in sql::delete_identity_providers_of_domain(tx, &id).await? {
             tx.touch(Ref::User(user).into());
         }
@@ -58,6 +58,6 @@ impl Cascade {
         // Last, and by itself: all the others refer to it.
         self.remove_projects(tx, std::slice::from_ref(&domain.id)).await?;
         let projects = projects.into_iter().chain([domain.id.clone()]).collect();
-        Ok(Removed { groups, users, projects, domain: Some(id) })
+        Ok(Removed { groups, projects, domain: Some(id), ..removed })
     }
 }

@@ -19,7 +19,7 @@ use crate::assignment::Assignment;
 use crate::authz::Allowed;
 use crate::events::Event;
 use crate::foundation::Foundation;
-use crate::id::{DomainId, GroupId, ProjectId, UserId};
+use crate::id::{ApplicationCredentialId, DomainId, GroupId, ProjectId, UserId};
 use crate::identity::Identity;
 use crate::resource::Resource;
 use crate::revoke::Revoke;
@@ -40,6 +40,8 @@ pub struct Cascade {
 struct Removed {
     groups: Vec<GroupId>,
     users: Vec<UserId>,
+    application_credentials: Vec<ApplicationCredentialId>,
+    access_rules: Vec<String>,
     projects: Vec<ProjectId>,
     domain: Option<DomainId>,
 }
@@ -62,6 +64,8 @@ impl Cascade {
         let emit = |kind, id: &str| self.foundation.events.emit(Event::new(kind, "deleted", id, allowed));
         removed.groups.iter().for_each(|id| emit("group", id));
         removed.users.iter().for_each(|id| emit("user", id));
+        removed.application_credentials.iter().for_each(|id| emit("application_credential", id));
+        removed.access_rules.iter().for_each(|id| emit("access_rule", id));
         removed.projects.iter().for_each(|id| emit("project", id));
         removed.domain.iter().for_each(|id| emit("domain", id));
     }

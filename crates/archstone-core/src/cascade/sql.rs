@@ -187,6 +187,22 @@ async fn end_trusts(tx: &mut Tx<'_>, condition: Condition, now: Timestamp) -> Re
     Ok(ids)
 }
 
+/// The access rules of users, by the ids that the API shows.
+pub(super) async fn list_access_rules_of_users(tx: &mut Tx<'_>, ids: &[UserId]) -> Result<Vec<String>> {
+    let mut rules = Vec::new();
+    for chunk in ids.chunks(CHUNK) {
+        let mut select = Sql::select();
+        select
+            .column(AccessRule::ExternalId)
+            .from(AccessRule::Table)
+            .and_where(Expr::col(AccessRule::UserId).is_in(chunk.iter().map(|id| &**id)));
+        for row in tx.fetch_all(&select).await? {
+            rules.extend(row.get::<Option<String>>("external_id")?);
+        }
+    }
+    Ok(rules)
+}
+
 /// Application credentials and access rules of users; the ids of the credentials.
 pub(super) async fn delete_application_credentials_of_users(
     tx: &mut Tx<'_>,

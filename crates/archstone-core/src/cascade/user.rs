@@ -1,6 +1,6 @@
 //! Users: what ends their tokens, and what goes with them.
 
-use super::{Cascade, Removed};
+use super::Cascade;
 use crate::authz::Allowed;
 use crate::error::{Error, Result};
 use crate::events::Event;
@@ -56,7 +56,8 @@ impl Cascade {
     /// Deletes a user with all that belongs to it. 404 if there is none.
     pub async fn delete_user(&self, allowed: &Allowed, id: &UserId) -> Result<()> {
         self.identity.require_user(allowed, id).await?;
-        self.foundation
+        let removed = self
+            .foundation
             .db
             .write(move |tx| {
                 Box::pin(async move {
@@ -67,7 +68,7 @@ impl Cascade {
                 })
             })
             .await?;
-        self.emit_deleted(allowed, &Removed { users: vec![id.clone()], ..Removed::default() });
+        self.emit_deleted(allowed, &removed);
         Ok(())
     }
 

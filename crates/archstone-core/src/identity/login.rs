@@ -12,7 +12,7 @@ use super::sql::{self, StoredLocal, StoredPassword, StoredUser};
 use super::{Identity, User, UserOption};
 use crate::authz::Allowed;
 use crate::error::{Error, Result};
-use crate::events::Event;
+use crate::events::{AUTHENTICATE, Event};
 use crate::freshness::Ref;
 use crate::id::UserId;
 use crate::time::Timestamp;
@@ -34,11 +34,13 @@ pub struct LoginRefused {
     pub user_id: Option<UserId>,
     /// The partial hash of a wrong password, where `[security_compliance] report_invalid_password_hash` wants it.
     pub partial_password_hash: Option<String>,
+    /// Why, as the events say it: a status and a text.
+    pub reason: Option<(u16, String)>,
 }
 
 impl From<Error> for LoginRefused {
     fn from(error: Error) -> LoginRefused {
-        LoginRefused { error, user_id: None, partial_password_hash: None }
+        LoginRefused { error, user_id: None, partial_password_hash: None, reason: None }
     }
 }
 
@@ -74,6 +76,7 @@ impl Identity {
             Proven::Valid => Ok(self.user_from(stored)),
             Proven::Expired => Err(LoginRefused {
                 error: password_expired(&stored.id),
+                reason: Some((401, format!("The password of the user {} has expired.", stored.id))),
                 user_id: Some(stored.id),
                 partial_password_hash: None,
             }),
@@ -142,10 +145,12 @@ impl Identity {
             error: Error::unauthorized(format!("user {} {why}", user.id)),
             user_id: Some(user.id.clone()),
             partial_password_hash: None,
+            reason: None,
         };
         let lock = self.compliance.lock(local, &user.options, now);
         if lock == Lock::Locked {
-            return Err(refused("is locked out"));
+            let reason = Some((401, format!("The account of the user {} is locked.", user.id)));
+            return Err(LoginRefused { reason, ..refused("is locked out") });
         }
         if !matches {
             self.count_failure(local, lock, now).await?;
@@ -167,6 +172,7 @@ impl Identity {
             error: Error::unauthorized(format!("wrong password for {whose}")),
             user_id: user.cloned(),
             partial_password_hash: self.compliance.partial_hash(password),
+            reason: LoginRefused::reason_of_unknown(user),
         }
     }
 
@@ -228,15 +234,20 @@ impl Identity {
     }
 
     fn report_failed_login(&self, allowed: &Allowed, id: &UserId, refused: &LoginRefused) {
-        let mut event = Event::new("user", "authenticate", &**id, allowed);
+        let mut event = Event::new("user", AUTHENTICATE, &**id, allowed);
         event.outcome = "failure";
-        event.reason = Some((401, refused.error.public_text().to_owned()));
+        event.reason.clone_from(&refused.reason);
         event.details.extend(refused.details());
         self.foundation.events.emit(event);
     }
 }
 
 impl LoginRefused {
+    /// That a login named nobody is told to the listeners, and to them alone. (A wrong password needs no reason.)
+    pub(crate) fn reason_of_unknown(user: Option<&UserId>) -> Option<(u16, String)> {
+        user.is_none().then(|| (404, "Could not find the user.".to_owned()))
+    }
+
     /// What it adds to the event of a failed login.
     pub(crate) fn details(&self) -> Map<String, Value> {
         let hash = self.partial_password_hash.as_ref();

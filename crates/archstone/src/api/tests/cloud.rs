@@ -27,7 +27,10 @@ use crate::http::{App, Routes};
 pub(super) struct Cloud {
     /// Answers as the program does, but that no schema is checked: bodies would be refused before the caller is.
     app: App,
+    pub(super) core: Arc<Core>,
     pub(super) table: Routes,
+    /// A token of the administrator, scoped to a project.
+    pub(super) admin: String,
     /// A token of somebody who has no role anywhere.
     pub(super) stranger: String,
     /// What each path parameter can be: somebody else's things.
@@ -53,7 +56,7 @@ impl Cloud {
         let stranger = log_in(&app, "stranger", Value::Null).await;
         table.routes.iter_mut().for_each(|route| (route.query_schema, route.body_schema) = (None, None));
         let app = App::new(Arc::clone(&core), &table).unwrap();
-        Cloud { app, table, stranger, ids, _database: database, _folder: folder }
+        Cloud { app, core, table, admin, stranger, ids, _database: database, _folder: folder }
     }
 
     /// A path with an id for each of its parameters; a parameter whose kind nobody has made stands for itself.
@@ -65,6 +68,24 @@ impl Cloud {
             None => part,
         };
         template.split('/').map(fill).collect::<Vec<_>>().join("/")
+    }
+
+    /// The id of somebody else's thing, by the name of the path parameter.
+    pub(super) fn id(&self, name: &str) -> String {
+        self.ids[name].clone()
+    }
+
+    /// A token without a scope, of somebody whose password is `pw`.
+    pub(super) async fn log_in(&self, user: &str) -> String {
+        log_in(&self.app, user, Value::Null).await
+    }
+
+    /// Status and body of the answer.
+    pub(super) async fn ask(&self, method: &Method, path: &str, token: &str, body: &Value) -> (StatusCode, Value) {
+        let response = send(&self.app, method, path, Some(token), body).await;
+        let status = response.status();
+        let text = response.into_body().collect().await.unwrap().to_bytes();
+        (status, serde_json::from_slice(&text).unwrap_or_default())
     }
 
     pub(super) async fn status(&self, method: &Method, path: &str, token: Option<&str>) -> StatusCode {

@@ -2,6 +2,7 @@
 
 mod callers;
 mod cloud;
+mod events;
 
 use std::collections::{BTreeMap, BTreeSet};
 
