@@ -32,6 +32,8 @@ pub enum ErrorKind {
     NotFound,
     /// There is no such token (404); a caller that presents one is nobody.
     TokenNotFound,
+    /// There is no such trust (404); a login that rests on it is refused (401).
+    TrustNotFound,
     /// There is one already, or it changed meanwhile (409).
     Conflict,
     /// It is gone for good (410).
@@ -173,9 +175,14 @@ impl Error {
         Error::new(ErrorKind::TokenNotFound, "Could not find token.").because(detail)
     }
 
+    /// 404 for a trust: deleted, ended, or used up.
+    pub fn trust_not_found(id: impl AsRef<str>) -> Error {
+        Error { kind: ErrorKind::TrustNotFound, ..Error::not_found("trust", id) }
+    }
+
     /// True for a "no such thing", which some callers turn into something else.
     pub fn is_not_found(&self) -> bool {
-        matches!(self.kind, ErrorKind::NotFound | ErrorKind::TokenNotFound)
+        matches!(self.kind, ErrorKind::NotFound | ErrorKind::TokenNotFound | ErrorKind::TrustNotFound)
     }
 }
 

@@ -4,7 +4,7 @@
 //! private. A subsystem may use only those named before it:
 //!
 //! `time id error config keys list authz freshness memory events foundation testing` │ `resource catalog credential` │ `domain_config identity` │ `assignment` │
-//! `application_credential` │ `revoke token` │ `auth` │ `ec2` │ `cascade` │ `bootstrap`
+//! `application_credential` │ `revoke trust token` │ `auth` │ `ec2` │ `cascade` │ `bootstrap`
 //!
 //! **Invariant:** no HTTP and no JSON text here: what a status code or a body looks like is the program's business.
 
@@ -36,13 +36,14 @@ mod testing;
 mod tests;
 pub mod time;
 pub mod token;
+pub mod trust;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use application_credential::ApplicationCredentials;
 use assignment::Assignment;
-use auth::Auth;
+use auth::{Auth, AuthSources};
 use authz::Authorizer;
 use cascade::Cascade;
 use catalog::Catalog;
@@ -56,6 +57,7 @@ use identity::Identity;
 use resource::Resource;
 use revoke::Revoke;
 use token::{Token, TokenProvider, TokenSources};
+use trust::Trusts;
 
 /// All doors, as the program holds them.
 pub struct Core {
@@ -80,6 +82,8 @@ pub struct Core {
     pub application_credential: ApplicationCredentials,
     /// Revocation events.
     pub revoke: Revoke,
+    /// Trusts.
+    pub trust: Trusts,
     /// Tokens.
     pub token: Token,
     /// Login.
@@ -106,22 +110,28 @@ impl Core {
         let application_credential =
             ApplicationCredentials::new(foundation.clone(), identity.clone(), assignment.clone());
         let revoke = Revoke::new(foundation.clone());
+        let trust =
+            Trusts::new(foundation.clone(), resource.clone(), identity.clone(), assignment.clone(), revoke.clone());
         let sources = TokenSources {
             resource: resource.clone(),
             catalog: catalog.clone(),
             identity: identity.clone(),
             assignment: assignment.clone(),
             application_credential: application_credential.clone(),
+            trust: trust.clone(),
             revoke: revoke.clone(),
         };
         let token = Token::new(foundation.clone(), sources, provider);
         let auth = Auth::new(
             foundation.clone(),
-            resource.clone(),
-            identity.clone(),
-            assignment.clone(),
-            &credential,
-            &application_credential,
+            AuthSources {
+                resource: resource.clone(),
+                identity: identity.clone(),
+                assignment: assignment.clone(),
+                credential: credential.clone(),
+                application_credential: application_credential.clone(),
+                trust: trust.clone(),
+            },
             token.clone(),
         )?;
         let ec2 = Ec2::new(
@@ -152,6 +162,7 @@ impl Core {
             assignment,
             application_credential,
             revoke,
+            trust,
             token,
             auth,
             ec2,

@@ -150,6 +150,11 @@ impl Policy {
         }
     }
 
+    /// Whether the rule of this name is nothing but `@` or empty: it lets everybody in.
+    pub fn is_open(&self, name: &str) -> bool {
+        self.ids.get(name).and_then(|id| self.checks.get(*id)).is_some_and(|check| matches!(check, Check::Always))
+    }
+
     /// Whether a rule of this name exists, built in or from a file.
     pub fn has_rule(&self, name: &str) -> bool {
         self.ids.contains_key(name)

@@ -102,11 +102,21 @@ impl Assignment {
     /// The global roles that a user has on a project now, by itself, by groups, by inheritance and by implication; none
     /// on a project that does not exist.
     pub(crate) async fn list_effective_role_ids(&self, user: &UserId, project: &ProjectId) -> Result<BTreeSet<RoleId>> {
+        let effective = self.list_effective_role_ids_of_any_domain(user, project).await?;
+        let graph = self.role_graph().await?;
+        Ok(graph.global(effective).into_iter().map(|role| role.id).collect())
+    }
+
+    /// As [`Assignment::list_effective_role_ids`], with the roles of domains, which trusts can hand over.
+    pub(crate) async fn list_effective_role_ids_of_any_domain(
+        &self,
+        user: &UserId,
+        project: &ProjectId,
+    ) -> Result<BTreeSet<RoleId>> {
         let Some(project) = self.resource.get_project(project).await? else { return Ok(BTreeSet::new()) };
         let groups = self.identity.list_group_ids_of_user(user).await?;
         let assigned = self.assigned_on_project(user, &groups, &project).await?;
-        let graph = self.role_graph().await?;
-        Ok(graph.global(graph.expand(assigned)).into_iter().map(|role| role.id).collect())
+        Ok(self.role_graph().await?.expand(assigned))
     }
 
     /// The ids of the roles assigned to a user or its groups on a domain. Not expanded.

@@ -78,6 +78,11 @@ impl Assignment {
         sql::get_role_by_name(&self.foundation.db, name, domain).await
     }
 
+    /// The roles of these names, those of domains among them.
+    pub(crate) async fn list_roles_of_names(&self, _: &Allowed, names: &[&str]) -> Result<Vec<Role>> {
+        sql::list_roles_of_names(&self.foundation.db, names).await
+    }
+
     /// The roles of the domain that the query names, or else the global ones; and the filters that are left to the
     /// caller.
     pub async fn list_roles(&self, _: &Allowed, query: &ListQuery) -> Result<(Page<Role>, Vec<Filter>)> {

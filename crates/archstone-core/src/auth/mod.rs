@@ -35,6 +35,7 @@ use crate::identity::{Identity, LoginRefused, User};
 use crate::resource::{Domain, Resource};
 use crate::time::Timestamp;
 use crate::token::{IssuedToken, NewScope, NewToken, Token};
+use crate::trust::{Trust, Trusts};
 
 use receipt::Receipts;
 
@@ -99,9 +100,26 @@ pub struct Auth {
     resource: Resource,
     assignment: Assignment,
     identity: Identity,
+    trust: Trusts,
     token: Token,
     methods: Arc<HashMap<&'static str, Box<dyn AuthMethod>>>,
     receipts: Arc<Receipts>,
+}
+
+/// The doors that logins look through.
+pub struct AuthSources {
+    /// Projects and domains.
+    pub resource: Resource,
+    /// Users.
+    pub identity: Identity,
+    /// Roles, for default projects.
+    pub assignment: Assignment,
+    /// Secrets of passcodes.
+    pub credential: Credentials,
+    /// Application credentials.
+    pub application_credential: ApplicationCredentials,
+    /// Trusts.
+    pub trust: Trusts,
 }
 
 impl Auth {
@@ -109,15 +127,8 @@ impl Auth {
     ///
     /// # Errors
     /// A key repository of receipts that cannot be read.
-    pub fn new(
-        foundation: Foundation,
-        resource: Resource,
-        identity: Identity,
-        assignment: Assignment,
-        credential: &Credentials,
-        application_credential: &ApplicationCredentials,
-        token: Token,
-    ) -> Result<Auth> {
+    pub fn new(foundation: Foundation, sources: AuthSources, token: Token) -> Result<Auth> {
+        let AuthSources { resource, identity, assignment, credential, application_credential, trust } = sources;
         let receipts = Arc::new(Receipts::open_repository(&foundation.config)?);
         let users = Users { resource: resource.clone(), identity: identity.clone() };
         let mut methods: HashMap<&'static str, Box<dyn AuthMethod>> = HashMap::new();
@@ -153,7 +164,7 @@ impl Auth {
                 _ => {}
             }
         }
-        Ok(Auth { foundation, resource, assignment, identity, token, methods: Arc::new(methods), receipts })
+        Ok(Auth { foundation, resource, assignment, identity, trust, token, methods: Arc::new(methods), receipts })
     }
 
     /// Logs in and issues a token.
@@ -167,19 +178,31 @@ impl Auth {
         auth: &Map<String, Value>,
         circumstances: &Circumstances<'_>,
     ) -> Result<IssuedToken> {
+        match self.log_in(auth, circumstances).await {
+            // Whether it is the trust of the scope or of the token that is presented.
+            Err(error) if error.kind == ErrorKind::TrustNotFound => {
+                Err(Error::unauthorized(error.detail_text().to_owned()))
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn log_in(&self, auth: &Map<String, Value>, circumstances: &Circumstances<'_>) -> Result<IssuedToken> {
         let request = AuthRequest::parse(auth)?;
         if let Some(unknown) = request.methods.iter().find(|(name, _)| !self.methods.contains_key(name.as_str())) {
             return Err(self.not_supported(&unknown.0));
         }
         let proofs = self.prove(&request, circumstances).await?;
         let mut login = Login::reconcile(&request, proofs)?;
-        let scope = self.scope(&request, &login).await?;
+        let trust = self.trust(&request, &login).await?;
+        let scope = self.scope(&request, &login, trust.as_ref()).await?;
         if let Some(receipt) = circumstances.receipt {
             self.continue_from(receipt, &mut login).await?;
         }
         self.check_methods(&login).await?;
         let application_credential = login.application_credential.map(|proven| (proven.id, proven.expires_at));
-        self.token
+        let issued = self
+            .token
             .issue(NewToken {
                 user_id: login.user.id,
                 methods: login.methods,
@@ -187,9 +210,26 @@ impl Auth {
                 expires_at: login.expires_at,
                 chain: login.chain,
                 application_credential,
+                trust: trust.as_ref().map(|trust| (trust.id.clone(), trust.expires_at)),
             })
             .await
-            .map_err(gone_meanwhile)
+            .map_err(gone_meanwhile)?;
+        // Only a login that succeeds uses it, and before anybody sees the token.
+        if let Some(trust) = &trust {
+            self.trust.consume(trust).await?;
+        }
+        Ok(issued)
+    }
+
+    /// The trust that the request wants a token by, if it wants one.
+    async fn trust(&self, request: &AuthRequest, login: &Login) -> Result<Option<Trust>> {
+        match &request.scope {
+            // An application credential cannot choose.
+            RequestedScope::Trust(id) if login.application_credential.is_none() => {
+                Ok(Some(self.trust.require_for_target(&id.as_str().into()).await?))
+            }
+            _ => Ok(None),
+        }
     }
 
     /// Deletes what is kept of earlier logins and no longer matters.
@@ -261,7 +301,7 @@ impl Auth {
         Err(Error::new(kind, "More authentication methods are needed: go on with the receipt.").because(detail))
     }
 
-    async fn scope(&self, request: &AuthRequest, login: &Login) -> Result<NewScope> {
+    async fn scope(&self, request: &AuthRequest, login: &Login, trust: Option<&Trust>) -> Result<NewScope> {
         if let Some(credential) = &login.application_credential {
             // An application credential cannot choose: it is for one project.
             return match &credential.project_id {
@@ -287,7 +327,11 @@ impl Auth {
                     _ => Err(Error::unauthorized(format!("no enabled project {name} in the domain {}", domain.id))),
                 }
             }
-            RequestedScope::Trust(_) => Err(Error::not_implemented("Scoping to a trust is not supported yet.")),
+            RequestedScope::Trust(_) => match trust.and_then(|trust| trust.project_id.as_ref()) {
+                Some(id) => Ok(NewScope::Project(self.require_project_by_id(id).await?)),
+                // The reference makes such trusts, and finds only here that they are of no use.
+                None => Err(Error::not_found("project", "None")),
+            },
         }
     }
 

@@ -84,6 +84,18 @@ impl Delegation {
         }
     }
 
+    /// Trusts are for the user itself and for whoever acts by a trust, which may be meant to be handed on
+    /// (OSSA-2014-018): any other delegation would get hold of all roles of its user (CVE-2026-43000, lp:2150089;
+    /// `keystone.api.trusts._check_delegated_token`). Application credentials, restricted or not, only where the
+    /// operator opens this door (`[security_compliance] allow_insecure_application_credential_trust_escalation`).
+    pub fn check_manages_trusts(&self, application_credentials_may: bool) -> Result<()> {
+        match self {
+            Delegation::None | Delegation::Trust(_) => Ok(()),
+            Delegation::ApplicationCredential { .. } if application_credentials_may => Ok(()),
+            other => Err(Error::forbidden(format!("a token by {} cannot see or manage trusts", other.describe()))),
+        }
+    }
+
     /// What the operator's log calls it.
     pub fn describe(&self) -> &'static str {
         match self {

@@ -145,6 +145,11 @@ impl Policy {
         self.rules().decide(rule, credentials, target, scope, replies)
     }
 
+    /// Whether the rule of this name was overridden to let everybody in.
+    pub fn is_open(&self, name: &str) -> bool {
+        self.rules().is_open(name)
+    }
+
     /// Whether a rule of this name exists.
     pub fn has_rule(&self, name: &str) -> bool {
         self.rules().has_rule(name)

@@ -431,10 +431,8 @@ sections! {
     }
     /// `[trust]`
     trust: TrustSection, "trust" {
-        /// Whether a trust may be passed on.
-        allow_redelegation: bool,
-        /// How often.
-        max_redelegation_count: u64,
+        /// How often a trust may be handed on.
+        max_redelegation_count: i64,
     }
     /// `[unified_limit]`
     unified_limit: UnifiedLimitSection, "unified_limit" {

@@ -72,9 +72,9 @@ fn what_is_merely_carried_along_never_stops_the_program() {
 
 #[test]
 fn options_of_unbuilt_features_warn_only_when_changed() {
-    assert_eq!(warnings("[trust]\nallow_redelegation = false"), [""; 0]);
+    assert_eq!(warnings("[ldap]\npage_size = 0"), [""; 0]);
     assert_eq!(warnings("[cache]\nhashclient_dead_timeout = 60\n[database]\nslave_connection ="), [""; 0]);
-    assert_eq!(warnings("[trust]\nallow_redelegation = true").len(), 1);
+    assert_eq!(warnings("[ldap]\npage_size = 10").len(), 1);
 }
 
 #[test]

@@ -102,6 +102,7 @@ impl Ec2 {
                 expires_at: None,
                 chain: None,
                 application_credential,
+                trust: None,
             })
             .await
     }

@@ -100,7 +100,7 @@ async fn a_broken_clock_is_noticed() {
 #[tokio::test]
 async fn nodes_agree_after_each_of_many_writes() {
     on_each_cloud(async |cloud| {
-        let nodes = [cloud.node("a").await, cloud.node("b").await, cloud.node("c").await];
+        let nodes = vec![cloud.node("a").await, cloud.node("b").await, cloud.node("c").await];
         let token = cloud.work_token(&nodes[0]).await;
         for step in 0..30 {
             let enabled = step % 3 != 1;

@@ -6,6 +6,7 @@ mod login;
 mod receipts;
 mod tokens;
 mod totp;
+mod trusts;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -5,9 +5,11 @@ use serde_json::{Map, Value, json};
 
 use super::audit_text;
 use super::load::Subject;
+use crate::assignment::Role;
 use crate::config::Config;
 use crate::resource::{Domain, Project};
 use crate::time::Timestamp;
+use crate::trust::Trust;
 
 /// The members below `token`, without the catalog.
 pub(super) fn render(
@@ -22,13 +24,14 @@ pub(super) fn render(
         std::iter::once(payload.audit_ids.id).chain(payload.audit_ids.parent).map(audit_text).collect();
     let methods: Vec<&str> = payload.methods.iter().map(|method| &**method).collect();
     body.insert("methods".into(), json!(methods));
+    let (actor, actor_domain) = subject.actor();
     body.insert(
         "user".into(),
         json!({
-            "id": &*subject.user.id,
-            "name": subject.user.name,
-            "domain": domain_view(&subject.user_domain),
-            "password_expires_at": subject.user.password_expires_at.map(Timestamp::iso_without_zone),
+            "id": &*actor.id,
+            "name": actor.name,
+            "domain": domain_view(actor_domain),
+            "password_expires_at": actor.password_expires_at.map(Timestamp::iso_without_zone),
         }),
     );
     body.insert("audit_ids".into(), json!(audit_ids));
@@ -42,6 +45,11 @@ pub(super) fn render(
         body.insert("system".into(), json!({"all": true}));
     } else if let Some(domain) = &subject.domain {
         body.insert("domain".into(), domain_view(domain));
+    } else if let (Some(trusted), Some((project, domain))) = (&subject.trust, &subject.project) {
+        body.insert("project".into(), project_view(project, domain));
+        body.insert("OS-TRUST:trust".into(), trust_view(trusted.trust()));
+        // Here, and only here, the reference shows roles with all that they have.
+        body.insert("roles".into(), trusted.roles.iter().map(Role::target).collect());
     } else if let Some((project, domain)) = &subject.project {
         body.insert("project".into(), project_view(project, domain));
         body.insert("is_domain".into(), json!(project.is_domain));
@@ -77,22 +85,33 @@ fn project_view(project: &Project, domain: &Domain) -> Value {
     json!({"id": &*project.id, "name": project.name, "domain": domain_view(domain)})
 }
 
+fn trust_view(trust: &Trust) -> Value {
+    json!({
+        "id": &*trust.id,
+        "trustor_user": {"id": &*trust.trustor_user_id},
+        "trustee_user": {"id": &*trust.trustee_user_id},
+        "impersonation": trust.impersonation,
+    })
+}
+
 /// What policy rules see (`keystone.common.context.RequestContext.to_policy_values`).
 pub(super) fn credentials(payload: &Payload, subject: &Subject, body: &Map<String, Value>) -> Map<String, Value> {
     let roles: Vec<&str> = subject.roles.iter().map(|role| role.name.as_str()).collect();
+    let (actor, actor_domain) = subject.actor();
     let project = subject.project.as_ref();
     let system = if payload.scope == Scope::System { json!("all") } else { Value::Null };
     // A token of a project is taken to be of an admin project unless the configuration names one; one of a domain never.
     let is_admin_project = body.get("is_admin_project").cloned().unwrap_or_else(|| json!(subject.domain.is_none()));
     let values = json!({
-        "user_id": &*subject.user.id,
-        "user_domain_id": &*subject.user_domain.id,
+        "user_id": &*actor.id,
+        "user_domain_id": &*actor_domain.id,
         "system_scope": system,
         "domain_id": subject.domain.as_ref().map(|domain| domain.id.to_string()),
         "project_id": project.map(|(project, _)| project.id.to_string()),
         "project_domain_id": project.map(|(_, domain)| domain.id.to_string()),
         "roles": roles,
         "is_admin_project": is_admin_project,
+        "trust_id": payload.trust_id,
         "service_user_id": null,
         "service_user_domain_id": null,
         "service_project_id": null,

@@ -5,6 +5,7 @@ use std::sync::{Mutex, OnceLock};
 use keystone_token::{Payload, Scope as PayloadScope};
 use tokio::try_join;
 
+use super::trusted::Trusted;
 use super::{Token, ValidatedToken, audit_text, body};
 use crate::application_credential::ApplicationCredential;
 use crate::assignment::EffectiveRole;
@@ -30,6 +31,17 @@ pub(super) struct Subject {
     pub(super) domain: Option<Domain>,
     pub(super) application_credential: Option<ApplicationCredential>,
     pub(super) roles: Vec<EffectiveRole>,
+    pub(super) trust: Option<Trusted>,
+}
+
+impl Subject {
+    /// Who acts, which by a trust may be the trustor; and whose domain that is.
+    pub(super) fn actor(&self) -> (&User, &Domain) {
+        match &self.trust {
+            Some(trusted) if trusted.trust().impersonation => (&trusted.trustor, &trusted.trustor_domain),
+            _ => (&self.user, &self.user_domain),
+        }
+    }
 }
 
 impl Token {
@@ -44,23 +56,32 @@ impl Token {
         let (project, domain) = try_join!(self.load_project(&payload), self.load_domain(&payload))?;
         let user =
             self.identity.get_user_for_token(&user_id).await?.ok_or_else(|| Error::not_found("user", &user_id))?;
+        // Before the user's domain, whose absence a trust answers otherwise.
+        let trust = self.load_trust(&payload, &user, project.as_ref()).await?;
         let (user_domain, application_credential, groups) = try_join!(
             self.require_enabled_domain(&user.domain_id),
             self.load_application_credential(&payload),
             self.identity.list_group_ids_of_user(&user_id),
         )?;
-        let roles = self
-            .effective_roles(&user_id, &groups, project.as_ref(), &payload, application_credential.as_ref())
-            .await?;
+        let roles = match &trust {
+            Some(trusted) => trusted.effective.clone(),
+            None => {
+                self.effective_roles(&user_id, &groups, project.as_ref(), &payload, application_credential.as_ref())
+                    .await?
+            }
+        };
         let scoped = !matches!(payload.scope, PayloadScope::Unscoped);
         let catalog = if scoped {
             let project_id = project.as_ref().map(|(project, _)| &project.id);
-            Some(self.catalog.for_scope(&user_id, project_id).await?)
+            // The URLs of endpoints name the trustor, also where the trustee acts as itself.
+            let named = trust.as_ref().map_or(&user_id, |trusted| &trusted.trustor.id);
+            Some(self.catalog.for_scope(named, project_id).await?)
         } else {
             None
         };
-        let depends_on = depends_on(&user, &groups, project.as_ref(), &payload);
-        let subject = Subject { user, user_domain, project, domain, application_credential, roles };
+        let mut depends_on = depends_on(&user, &groups, project.as_ref(), &payload);
+        depends_on.extend(trust.iter().flat_map(|trusted| trusted.depends_on.iter().cloned()));
+        let subject = Subject { user, user_domain, project, domain, application_credential, roles, trust };
         Ok(self.assemble(payload, issued_at, subject, catalog, depends_on))
     }
 
@@ -84,10 +105,11 @@ impl Token {
             _ => Scope::Unscoped,
         };
         let audit_ids = &payload.audit_ids;
+        let (actor, actor_domain) = subject.actor();
         let caller = Caller {
-            user_id: subject.user.id.clone(),
-            user_domain_id: subject.user_domain.id.clone(),
-            user_name: subject.user.name.clone(),
+            user_id: actor.id.clone(),
+            user_domain_id: actor_domain.id.clone(),
+            user_name: actor.name.clone(),
             scope,
             roles: subject.roles.iter().map(|role| role.name.clone()).collect(),
             delegation: delegation_of(&payload, subject.application_credential.as_ref()),
@@ -104,6 +126,8 @@ impl Token {
             rendered: [OnceLock::new(), OnceLock::new()],
             unrevoked_as_of: Mutex::new(None),
             user_enabled: subject.user.enabled,
+            user_domain_id: subject.user_domain.id,
+            trust: subject.trust.as_ref().map(Trusted::for_token),
             roles: subject.roles,
             depends_on: depends_on.into(),
             payload,
@@ -193,8 +217,10 @@ fn delegation_of(payload: &Payload, credential: Option<&ApplicationCredential>) 
     if let Some(id) = &payload.access_token_id {
         return Delegation::OAuth1(AccessTokenId::from(id.as_str()));
     }
-    if let Some(id) = &payload.trust_id {
-        return Delegation::Trust(TrustId::from(id.as_str()));
+    let primary = |method: &str| PRIMARY_METHODS.contains(&method);
+    let by_user = !payload.methods.is_empty() && payload.methods.iter().all(|method| primary(method));
+    if let Some(id) = payload.trust_id.as_deref().filter(|_| by_user) {
+        return Delegation::Trust(TrustId::from(id));
     }
     if let Some(credential) = credential {
         return Delegation::ApplicationCredential {
@@ -206,19 +232,13 @@ fn delegation_of(payload: &Payload, credential: Option<&ApplicationCredential>) 
     if payload.thumbprint.is_some() {
         return Delegation::OAuth2;
     }
-    let primary = |method: &str| PRIMARY_METHODS.contains(&method);
-    if payload.methods.is_empty() || !payload.methods.iter().all(|method| primary(method)) {
-        return Delegation::Unknown;
-    }
-    Delegation::None
+    if by_user { Delegation::None } else { Delegation::Unknown }
 }
 
 /// Kinds of tokens whose subsystems are not built yet are refused by name: a service must not be told less than the
 /// token says.
 fn check_supported(payload: &Payload) -> Result<()> {
-    let kind = if payload.trust_id.is_some() {
-        "trust"
-    } else if payload.federated.is_some() {
+    let kind = if payload.federated.is_some() {
         "federated login"
     } else if payload.access_token_id.is_some() {
         "OAuth 1 access token"

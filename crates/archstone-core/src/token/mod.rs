@@ -8,6 +8,7 @@
 mod body;
 mod load;
 mod provider;
+mod trusted;
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -23,12 +24,13 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::events::Event;
 use crate::foundation::Foundation;
 use crate::freshness::{Moment, Ref};
-use crate::id::{DomainId, ProjectId, UserId};
+use crate::id::{DomainId, ProjectId, TrustId, UserId};
 use crate::identity::{Identity, User};
 use crate::memory::{Loaded, Memory};
 use crate::resource::Resource;
 use crate::revoke::{RevocationEvent, Revoke, TokenFacts};
 use crate::time::Timestamp;
+use crate::trust::Trusts;
 
 pub use provider::TokenProvider;
 
@@ -55,6 +57,9 @@ pub struct ValidatedToken {
     /// Up to which moment no revocation event was found to end it.
     unrevoked_as_of: Mutex<Option<Moment>>,
     user_enabled: bool,
+    /// The domain of the user whom its text names; by a trust the caller may be somebody else.
+    user_domain_id: DomainId,
+    trust: Option<TokenTrust>,
     depends_on: Arc<[Ref]>,
 }
 
@@ -85,6 +90,11 @@ impl ValidatedToken {
             && rules.iter().any(|rule| rule.allows(service, method, path))
     }
 
+    /// The user whom its text names, which is not the caller if that impersonates a trustor; and the user's domain.
+    pub fn user(&self) -> (&str, &DomainId) {
+        (&self.payload.user_id, &self.user_domain_id)
+    }
+
     fn facts(&self) -> (String, Option<String>) {
         (audit_text(self.payload.audit_ids.id), self.payload.audit_ids.parent.map(audit_text))
     }
@@ -94,6 +104,16 @@ impl std::fmt::Debug for ValidatedToken {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ValidatedToken").field("caller", &self.caller.user_id).finish_non_exhaustive()
     }
+}
+
+/// What a token keeps of its trust.
+#[derive(Debug)]
+struct TokenTrust {
+    id: TrustId,
+    trustor_user_id: UserId,
+    trustee_user_id: UserId,
+    /// When the trust ends, or the first of those that it was made by way of.
+    ends_at: Option<Timestamp>,
 }
 
 /// The 22 characters by which an audit id is known.
@@ -132,6 +152,8 @@ pub struct NewToken {
     pub chain: Option<AuditId>,
     /// The application credential that proved it.
     pub application_credential: Option<(crate::id::ApplicationCredentialId, Option<Timestamp>)>,
+    /// The trust by which the user gets it, and when that ends.
+    pub trust: Option<(TrustId, Option<Timestamp>)>,
 }
 
 /// Where a new token is to count.
@@ -183,6 +205,7 @@ pub struct Token {
     identity: Identity,
     assignment: Assignment,
     application_credential: ApplicationCredentials,
+    trust: Trusts,
     revoke: Revoke,
     provider: Arc<TokenProvider>,
     memory: Memory<MemoryKey, Arc<ValidatedToken>>,
@@ -200,6 +223,8 @@ pub struct TokenSources {
     pub assignment: Assignment,
     /// Application credentials.
     pub application_credential: ApplicationCredentials,
+    /// Trusts.
+    pub trust: Trusts,
     /// Revocation events.
     pub revoke: Revoke,
 }
@@ -215,6 +240,7 @@ impl Token {
             identity: sources.identity,
             assignment: sources.assignment,
             application_credential: sources.application_credential,
+            trust: sources.trust,
             revoke: sources.revoke,
             provider: Arc::new(provider),
             memory,
@@ -243,7 +269,8 @@ impl Token {
     /// # Errors
     /// [`ErrorKind::TokenNotFound`] for one that is malformed, expired, revoked, of a disabled user, or whose roles
     /// are gone; [`ErrorKind::NotFound`] if its user, project, domain or application credential was deleted, or its
-    /// project or the user's domain disabled.
+    /// project or the user's domain disabled; [`ErrorKind::TrustNotFound`] if its trust was deleted or has ended;
+    /// [`ErrorKind::Forbidden`] if the trustor is disabled or has lost a role.
     pub async fn validate_at(&self, moment: Moment, text: &str, validation: Validation) -> Result<Arc<ValidatedToken>> {
         let generation = self.provider.generation()?;
         let key = MemoryKey::new(text, generation);
@@ -288,7 +315,13 @@ impl Token {
     }
 
     fn check_time(&self, token: &ValidatedToken, validation: Validation) -> Result<()> {
-        check_expiry(token.payload.expires_at, self.foundation.time.now(), validation)
+        let now = self.foundation.time.now();
+        check_expiry(token.payload.expires_at, now, validation)?;
+        match &token.trust {
+            // Within the window for expired tokens, or where another program did not look at the trust's end.
+            Some(trust) if trust.ends_at.is_some_and(|end| end < now) => Err(Error::trust_not_found(&trust.id)),
+            _ => Ok(()),
+        }
     }
 
     async fn is_revoked(&self, token: &ValidatedToken, moment: Moment) -> Result<bool> {
@@ -297,11 +330,13 @@ impl Token {
             return Ok(false);
         }
         let (audit_id, parent_audit_id) = token.facts();
+        let mut user_ids = vec![token.payload.user_id.as_str()];
+        user_ids.extend(token.trust.iter().flat_map(|trust| [&*trust.trustor_user_id, &*trust.trustee_user_id]));
         let facts = TokenFacts {
             issued_at: token.issued_at,
             expires_at: token.expires_at,
-            user_ids: vec![&token.payload.user_id],
-            user_domain_id: &token.caller.user_domain_id,
+            user_ids,
+            user_domain_id: &token.user_domain_id,
             scope_domain_id: token.payload.domain_id(),
             project_id: token.payload.project_id(),
             audit_id: &audit_id,
@@ -349,7 +384,8 @@ impl Token {
     /// Issues a token.
     ///
     /// # Errors
-    /// [`ErrorKind::Unauthorized`] if the user has no role in the scope.
+    /// [`ErrorKind::Unauthorized`] if the user has no role in the scope, [`ErrorKind::Forbidden`] if the trust is not
+    /// the user's, or its trustor has lost a role.
     pub async fn issue(&self, new: NewToken) -> Result<IssuedToken> {
         let now = self.foundation.time.now();
         let default_expiry =
@@ -358,6 +394,10 @@ impl Token {
         if let Some((_, Some(end))) = &new.application_credential {
             // CVE-2022-2447: a token does not outlive the credential that it comes from.
             expires_at = expires_at.min(*end);
+        }
+        if let Some((_, Some(end))) = &new.trust {
+            // The same for a trust (lp:2156586).
+            expires_at = expires_at.min(end.truncated());
         }
         let audit_ids = AuditIds { id: AuditId(self.provider.random_bytes()?), parent: new.chain };
         let methods = new.methods.iter().map(|name| Arc::from(name.as_str())).collect();
@@ -369,6 +409,7 @@ impl Token {
             NewScope::System => keystone_token::Scope::System,
         };
         payload.app_cred_id = new.application_credential.as_ref().map(|(id, _)| id.to_string());
+        payload.trust_id = new.trust.as_ref().map(|(id, _)| id.to_string());
         self.foundation.freshness.observe().await?;
         let stamp = self.foundation.freshness.stamp();
         let generation = self.provider.generation()?;

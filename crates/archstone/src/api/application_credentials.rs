@@ -167,7 +167,7 @@ fn end(text: &str) -> Result<Timestamp> {
 }
 
 /// The objects of a list.
-fn objects(body: &mut Map<String, Value>, name: &str) -> impl Iterator<Item = Map<String, Value>> + use<> {
+pub(super) fn objects(body: &mut Map<String, Value>, name: &str) -> impl Iterator<Item = Map<String, Value>> + use<> {
     let list = match body.remove(name) {
         Some(Value::Array(list)) => list,
         _ => Vec::new(),
@@ -178,7 +178,8 @@ fn objects(body: &mut Map<String, Value>, name: &str) -> impl Iterator<Item = Ma
     })
 }
 
-fn role_choice(mut role: Map<String, Value>) -> Option<RoleChoice> {
+/// How a body names a role: by its id, or by its name.
+pub(super) fn role_choice(mut role: Map<String, Value>) -> Option<RoleChoice> {
     match take_text(&mut role, "id").filter(|id| !id.is_empty()) {
         Some(id) => Some(RoleChoice::Id(id.into())),
         None => take_text(&mut role, "name").map(RoleChoice::Name),

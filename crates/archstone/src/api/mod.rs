@@ -22,6 +22,7 @@ mod revoke;
 mod role_assignments;
 mod roles;
 mod services;
+mod trusts;
 mod users;
 mod v2;
 
@@ -60,6 +61,7 @@ fn routes() -> Routes {
     grants::routes(&mut routes);
     role_assignments::routes(&mut routes);
     application_credentials::routes(&mut routes);
+    trusts::routes(&mut routes);
     routes
 }
 

@@ -9,6 +9,7 @@ mod keys;
 mod policy;
 mod serve;
 mod startup;
+mod trust;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -65,6 +66,12 @@ enum Command {
     /// Prints the revision of the database's schema (also: db version).
     #[command(name = "db_version")]
     DbVersion,
+    /// Takes away trusts that have ended.
+    #[command(subcommand)]
+    Trust(trust::Command),
+    /// Takes away trusts that have ended (also: trust flush).
+    #[command(name = "trust_flush")]
+    TrustFlush(trust::FlushArgs),
     /// Looks at the rules of authorization: check, sample.
     Policy(policy::Args),
     /// Looks at the configuration without starting.
@@ -99,6 +106,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Db(command) => db::run(&cli.config, command),
         Command::DbSync(args) => db::run_sync(&cli.config, &args),
         Command::DbVersion => db::run_version(&cli.config),
+        Command::Trust(trust::Command::Flush(args)) | Command::TrustFlush(args) => trust::run(&cli.config, args),
         Command::Policy(args) => policy::run(&cli.config, &args),
         Command::Config(args) => config::run(&cli.config, &args),
     }

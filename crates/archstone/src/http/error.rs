@@ -18,7 +18,7 @@ fn status(kind: &ErrorKind) -> StatusCode {
             StatusCode::UNAUTHORIZED
         }
         ErrorKind::Forbidden | ErrorKind::ForbiddenOpen => StatusCode::FORBIDDEN,
-        ErrorKind::NotFound | ErrorKind::TokenNotFound => StatusCode::NOT_FOUND,
+        ErrorKind::NotFound | ErrorKind::TokenNotFound | ErrorKind::TrustNotFound => StatusCode::NOT_FOUND,
         ErrorKind::Conflict => StatusCode::CONFLICT,
         ErrorKind::Gone => StatusCode::GONE,
         ErrorKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,

@@ -47,8 +47,9 @@ impl Call {
         }
         self.require_authenticated()?;
         let subject = self.require_subject().await?;
-        let domain = &*subject.caller.user_domain_id;
-        Ok(target.and("token", json!({"user_id": &*subject.caller.user_id, "user": {"domain": {"id": domain}}})))
+        // Of a trust always the trustee, so that one who acts as the trustor does not own its token.
+        let (user, domain) = subject.user();
+        Ok(target.and("token", json!({"user_id": user, "user": {"domain": {"id": &**domain}}})))
     }
 
     /// How the client wants the subject token validated.

@@ -12,7 +12,7 @@ pub(super) use grant::{
 pub(super) use listing::{Actors, AssignmentFilter, Targets, list_assignments, list_system_assignments};
 pub(super) use role::{
     delete_implied_role, delete_role, get_role, get_role_by_name, get_roles, has_implied_role, hold_role,
-    insert_implied_role, insert_role, list_roles, load_role_graph, take_role, update_role,
+    insert_implied_role, insert_role, list_roles, list_roles_of_names, load_role_graph, take_role, update_role,
 };
 
 /// What stands in `role.domain_id` of a global role: the column is part of a unique key, where null would not do.

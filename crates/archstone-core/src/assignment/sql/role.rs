@@ -125,6 +125,17 @@ pub(in crate::assignment) async fn take_role(tx: &mut Tx<'_>, id: &RoleId) -> Re
     Ok(())
 }
 
+/// The roles of these names, whether of a domain or not.
+pub(in crate::assignment) async fn list_roles_of_names(mut db: impl Query, names: &[&str]) -> Result<Vec<Role>> {
+    let mut all = Vec::new();
+    for chunk in names.chunks(CHUNK) {
+        let mut select = select();
+        select.and_where(Expr::col(RoleTable::Name).is_in(chunk.iter().copied()));
+        all.extend(load(db.by_ref(), &select).await?);
+    }
+    Ok(all)
+}
+
 /// The roles of these ids that exist, in the order of their ids.
 pub(in crate::assignment) async fn get_roles(mut db: impl Query, ids: &[RoleId]) -> Result<Vec<Role>> {
     let mut all = Vec::with_capacity(ids.len());

@@ -132,6 +132,13 @@ async fn make(app: &App, token: &str, path: &str, body: Value) -> Value {
     answer.as_object().unwrap().values().find(|value| value.is_object()).unwrap().clone()
 }
 
+async fn id_of_user(app: &App, token: &str, name: &str) -> String {
+    let response = send(app, &Method::GET, &format!("/v3/users?name={name}"), Some(token), &Value::Null).await;
+    let text = response.into_body().collect().await.unwrap().to_bytes();
+    let answer: Value = serde_json::from_slice(&text).unwrap();
+    answer["users"][0]["id"].as_str().unwrap().to_owned()
+}
+
 async fn log_in(app: &App, user: &str, scope: Value) -> String {
     let user = json!({"name": user, "domain": {"id": "default"}, "password": "pw"});
     let mut auth = json!({"identity": {"methods": ["password"], "password": {"user": user}}});
@@ -168,6 +175,12 @@ async fn fill(app: &App, admin: &str) -> BTreeMap<&'static str, String> {
     let credential = json!({"credential": {"user_id": ids["user_id"], "type": "some", "blob": "x"}});
     ids.insert("credential_id", make("/v3/credentials", credential).await);
     let ec2 = format!("/v3/users/{}/credentials/OS-EC2", ids["user_id"]);
+    let trust = json!({"trust": {
+        "trustor_user_id": id_of_user(app, admin, "admin").await,
+        "trustee_user_id": ids["user_id"],
+        "impersonation": false,
+    }});
+    ids.insert("trust_id", make("/v3/OS-TRUST/trusts", trust).await);
     ids.insert("access", member(&ec2, json!({"tenant_id": ids["project_id"]}), "access").await);
     ids
 }
