@@ -155,6 +155,7 @@ impl Credentials {
             .db
             .write(move |tx| {
                 Box::pin(async move {
+                    sql::take_owner(tx, &row.user_id, row.project_id.as_ref()).await?;
                     if let Ok(limit) = u64::try_from(limit)
                         && sql::count_of_user(&mut *tx, &row.user_id).await? >= limit
                     {
@@ -177,7 +178,7 @@ impl Credentials {
             .db
             .write(move |tx| {
                 Box::pin(async move {
-                    let current = sql::get(&mut *tx, id).await?.ok_or_else(|| not_found(id))?;
+                    let current = sql::take(tx, id).await?.ok_or_else(|| not_found(id))?;
                     if current.kind.eq_ignore_ascii_case(EC2) {
                         blob::check_update(&self.open(&current)?, blob)?;
                     }

@@ -1,6 +1,6 @@
 //! Queries of `credential`.
 
-use archstone_db::tables::Credential as Table;
+use archstone_db::tables::{Credential as Table, Project as ProjectTable, User as UserTable};
 use archstone_db::{DbError, Query, Row, Tx, json_text};
 use sea_query::{Expr, ExprTrait as _, Func, Order, Query as Sql, SelectStatement};
 use serde_json::{Map, Value};
@@ -67,6 +67,22 @@ pub(super) async fn list_of_user(db: impl Query, user: &UserId, kind: &str) -> R
     // MariaDB takes upper and lower case for the same.
     items.retain(|credential| credential.kind == kind);
     Ok(items)
+}
+
+/// Takes the owner's row, so that no two count up to the limit at once, and holds the project's, so that neither is
+/// deleted without the credential. Either may be missing.
+pub(super) async fn take_owner(tx: &mut Tx<'_>, user: &UserId, project: Option<&ProjectId>) -> Result<()> {
+    tx.take(UserTable::Table, UserTable::Id, &[user]).await?;
+    if let Some(project) = project {
+        tx.hold(ProjectTable::Table, ProjectTable::Id, &[project]).await?;
+    }
+    Ok(())
+}
+
+/// As [`get`], and nobody else changes it before the commit.
+pub(super) async fn take(tx: &mut Tx<'_>, id: &CredentialId) -> Result<Option<Credential>> {
+    tx.take(Table::Table, Table::Id, &[id]).await?;
+    get(&mut *tx, id).await
 }
 
 pub(super) async fn count_of_user(db: impl Query, user: &UserId) -> Result<u64> {

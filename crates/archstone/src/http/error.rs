@@ -98,7 +98,8 @@ pub(crate) fn log(error: &Error, method: &http::Method, path: &str) {
 /// The path without what may be a token: v2.0 has tokens in its paths.
 fn loggable(path: &str) -> &str {
     const TOKENS: &str = "/tokens/";
-    path.find(TOKENS).map_or(path, |at| &path[..at + TOKENS.len()])
+    let end = path.find(TOKENS).map_or(path.len(), |at| at + TOKENS.len());
+    path.get(..end).unwrap_or_default()
 }
 
 #[cfg(test)]
