@@ -1,5 +1,6 @@
 """Secrets that are kept for users: who reaches them, and what signatures by EC2 keys get."""
 
+import json
 import time
 from types import SimpleNamespace
 
@@ -146,3 +147,48 @@ def test_without_its_method_there_are_no_tokens_by_ec2_keys(program):
         admin = As(server, http.admin_token(server.url))
         for path in ("/v3/ec2tokens", "/v3/s3tokens"):
             admin("POST", path, signed({"access": "a", "secret": "b"}), 503)
+
+
+def trust_token(server, admin, alice, role):
+    """The admin trusts alice with a role on its project; her token by that."""
+    me = http.password_login(server.url).json()["token"]
+    roles = [{"name": role}]
+    trust = {"trustor_user_id": me["user"]["id"], "trustee_user_id": alice.id, "impersonation": False}
+    trust |= {"project_id": me["project"]["id"], "roles": roles}
+    trust = admin("POST", "/v3/OS-TRUST/trusts", {"trust": trust}, 201).json()["trust"]
+    scope = {"OS-TRUST:trust": {"id": trust["id"]}}
+    reply = http.password_login(server.url, "alice", "pw", scope)
+    assert reply.status == 201, reply.text
+    return As(server, reply.header("X-Subject-Token")), trust
+
+
+def test_ossa_2013_032_a_trust_reaches_no_secrets(server, admin, alice):
+    token, _ = trust_token(server, admin, alice, "admin")
+    assert token("GET", "/v3/credentials", status=200).json()["credentials"] == []
+    token("GET", f"/v3/credentials/{alice.totp}", status=403)
+    token("POST", f"/v3/users/{alice.id}/credentials/OS-EC2", {"tenant_id": alice.project}, 403)
+    new = {"type": "ec2", "blob": '{"access": "x"}', "user_id": alice.id, "project_id": alice.project}
+    token("POST", "/v3/credentials", {"credential": new}, 403)
+
+
+def test_lp_2150089_the_old_ways_come_back_only_for_ec2_keys_of_administrators(program):
+    name = "allow_insecure_admin_trust_cross_project_credentials_access"
+    conf = {"identity": {"password_hash_rounds": 5}, "security_compliance": {name: True}}
+    with PROGRAMS[program](conf=conf) as server:
+        admin = As(server, http.admin_token(server.url))
+        alice = make_user(server, admin, "alice")
+        member, _ = trust_token(server, admin, alice, "member")
+        token, trust = trust_token(server, admin, alice, "admin")
+        keys = {"access": "mine", "secret": "secret"}
+        new = {"type": "ec2", "blob": json.dumps(keys), "user_id": alice.id, "project_id": trust["project_id"]}
+        member("POST", "/v3/credentials", {"credential": new}, 403)
+        made = token("POST", "/v3/credentials", {"credential": new}, 201).json()["credential"]
+        assert json.loads(made["blob"]) == {**keys, "trust_id": trust["id"]}
+        token("GET", f"/v3/credentials/{alice.totp}", status=403)
+        # It stays what it is, and gets what the trust gives.
+        token("PATCH", f"/v3/credentials/{made['id']}", {"credential": {"blob": new["blob"]}}, 400)
+        body = admin("POST", "/v3/ec2tokens", signed(keys), 200).json()["token"]
+        assert (body["OS-TRUST:trust"]["id"], body["user"]["id"]) == (trust["id"], alice.id)
+        assert body["methods"] == ["ec2credential"]
+        admin("DELETE", f"/v3/OS-TRUST/trusts/{trust['id']}", status=204)
+        admin("POST", "/v3/ec2tokens", signed(keys), 404)

@@ -140,6 +140,7 @@ impl Core {
             credential.clone(),
             identity.clone(),
             application_credential.clone(),
+            trust.clone(),
             token.clone(),
         );
         let cascade = Cascade::new(

@@ -21,11 +21,12 @@ use crate::authz::Allowed;
 use crate::credential::{Credential, Credentials, EC2, Ec2Blob, ec2_id};
 use crate::error::{Error, Result};
 use crate::foundation::Foundation;
-use crate::id::{ApplicationCredentialId, DomainId, ProjectId};
+use crate::id::{ApplicationCredentialId, DomainId, ProjectId, TrustId};
 use crate::identity::{Identity, User};
 use crate::resource::{Project, Resource};
 use crate::time::Timestamp;
 use crate::token::{IssuedToken, NewScope, NewToken, Token};
+use crate::trust::{Trust, Trusts};
 
 /// The method by which a token says that it came from an EC2 key.
 pub const METHOD: &str = "ec2credential";
@@ -47,6 +48,7 @@ pub struct Ec2 {
     credential: Credentials,
     identity: Identity,
     application_credential: ApplicationCredentials,
+    trust: Trusts,
     token: Token,
 }
 
@@ -58,16 +60,18 @@ impl Ec2 {
         credential: Credentials,
         identity: Identity,
         application_credential: ApplicationCredentials,
+        trust: Trusts,
         token: Token,
     ) -> Ec2 {
-        Ec2 { foundation, resource, credential, identity, application_credential, token }
+        Ec2 { foundation, resource, credential, identity, application_credential, trust, token }
     }
 
     /// A token for the user and project of the EC2 key by which the request in `body` was signed.
     ///
     /// # Errors
     /// 503 while `[auth] methods` lacks `ec2credential`; 400 for an empty body; 404 for an access key, or for a user,
-    /// project or application credential of one, that does not exist; unauthorized for everything else.
+    /// project, trust or application credential of one, that does not exist; 403 for a trust that its trustor can no
+    /// longer give; unauthorized for everything else.
     pub async fn authenticate(
         &self,
         allowed: &Allowed,
@@ -93,18 +97,39 @@ impl Ec2 {
         let (user, project) = self.require_enabled(&credential).await?;
         let lifetime = i64::try_from(self.foundation.config.credential.auth_ttl.saturating_mul(60));
         timestamp::check(request, self.foundation.time.now(), lifetime.unwrap_or(i64::MAX))?;
-        let application_credential = self.require_delegation(&user, &project, &blob).await?;
-        self.token
-            .issue(NewToken {
-                user_id: user.id,
-                methods: vec![METHOD.to_owned()],
-                scope: NewScope::Project(project.id),
-                expires_at: None,
-                chain: None,
-                application_credential,
-                trust: None,
-            })
-            .await
+        let new = NewToken {
+            user_id: user.id.clone(),
+            methods: vec![METHOD.to_owned()],
+            scope: NewScope::Project(project.id.clone()),
+            expires_at: None,
+            chain: None,
+            application_credential: None,
+            trust: None,
+        };
+        self.issue(new, &user, &project, &blob).await
+    }
+
+    /// The token, held to the delegation that the key is bound to, if any. What the key's secret says of it is the word
+    /// of whoever stored the key, so it must fit the key's user and project.
+    async fn issue(&self, new: NewToken, user: &User, project: &Project, blob: &Ec2Blob) -> Result<IssuedToken> {
+        if let Some(id) = &blob.trust_id {
+            let trust = self.require_trust(user, project, id).await?;
+            let user_id = trust.trustee_user_id.clone();
+            // A trust made by way of another never ends later than that.
+            let bound = NewToken { user_id, trust: Some((trust.id.clone(), trust.expires_at)), ..new };
+            let issued = self.token.issue(bound).await?;
+            // The reference does not count these, so that such a key outdoes a trust of few uses.
+            self.trust.consume(&trust).await?;
+            return Ok(issued);
+        }
+        if let Some(id) = &blob.application_credential_id {
+            let credential = self.require_application_credential(user, project, id).await?;
+            return self.token.issue(NewToken { application_credential: Some(credential), ..new }).await;
+        }
+        if blob.access_token_id.is_some() {
+            return Err(Error::not_implemented("EC2 keys that are bound to an OAuth 1 token are not supported yet."));
+        }
+        self.token.issue(new).await
     }
 
     /// The user and the project of a key; 404 for one that is gone, 401 for one that is disabled, or whose domain is.
@@ -129,24 +154,22 @@ impl Ec2 {
         Ok(self.resource.get_domain(domain).await?.is_some_and(|domain| domain.enabled))
     }
 
-    /// The delegation that the key is bound to, if any. What the key's secret says of it is the word of whoever stored
-    /// the key, so it must fit the key's user and project.
-    async fn require_delegation(
-        &self,
-        user: &User,
-        project: &Project,
-        blob: &Ec2Blob,
-    ) -> Result<Option<(ApplicationCredentialId, Option<Timestamp>)>> {
-        if blob.trust_id.is_some() {
-            return Err(Error::not_implemented("EC2 keys that are bound to a trust are not supported yet."));
+    /// The trust of a key, which was stored by a token of the trust: one that impersonates the trustor was the trustor's,
+    /// else the trustee's. Whoever else names the trust knows its id and no more.
+    async fn require_trust(&self, user: &User, project: &Project, id: &TrustId) -> Result<Trust> {
+        let trust = self.trust.require_for_target(id).await?;
+        let stored_by = if trust.impersonation { &trust.trustor_user_id } else { &trust.trustee_user_id };
+        if *stored_by != user.id {
+            return Err(refused("the trust of the EC2 key is between other users"));
         }
-        if let Some(id) = &blob.application_credential_id {
-            return self.require_application_credential(user, project, id).await.map(Some);
+        if trust.project_id.as_ref() != Some(&project.id) {
+            return Err(refused("the trust of the EC2 key is for another project"));
         }
-        if blob.access_token_id.is_some() {
-            return Err(Error::not_implemented("EC2 keys that are bound to an OAuth 1 token are not supported yet."));
+        let trustee = self.identity.get_user_for_token(&trust.trustee_user_id).await?;
+        if !trustee.is_some_and(|trustee| trustee.enabled) {
+            return Err(refused("the trustee of the EC2 key's trust is disabled"));
         }
-        Ok(None)
+        Ok(trust)
     }
 
     async fn require_application_credential(

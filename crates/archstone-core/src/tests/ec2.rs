@@ -6,6 +6,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
+use super::trusts::{create as create_trust, new_trust, user};
 use super::{Cloud, allowed, kind, on_each_cloud, rescope, role, validate};
 use crate::Core;
 use crate::application_credential::{NewApplicationCredential, RoleChoice};
@@ -19,6 +20,7 @@ use crate::identity::UserPatch;
 use crate::identity::password::Password;
 use crate::resource::ProjectPatch;
 use crate::token::IssuedToken;
+use crate::trust::NewTrust;
 
 /// Stores an EC2 key with the secret `secret`, and more in its blob.
 async fn key(core: &Core, access: &str, user: &UserId, project: &ProjectId, bound: &Value) {
@@ -180,6 +182,74 @@ async fn a_key_names_no_delegation_of_another_user_or_project() {
         for access in ["a", "b"] {
             assert_eq!(kind(sign_in(&core, access, "secret").await), Some(ErrorKind::Unauthorized));
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn ossa_2013_032_a_key_of_a_trust_gets_no_more_than_that() {
+    on_each_cloud(async |cloud| {
+        let core = cloud.node("node").await;
+        let bob = user(&core, "bob").await;
+        for (access, impersonation) in [("a", false), ("b", true)] {
+            let trust = NewTrust { impersonation, ..new_trust(cloud, &bob) };
+            let roles = vec![RoleChoice::Name("reader".to_owned())];
+            let trust = create_trust(&core, NewTrust { roles, ..trust }).await;
+            let actor = if impersonation { &cloud.alice } else { &bob };
+            key(&core, access, actor, &cloud.work, &json!({"trust_id": &*trust.id})).await;
+            let issued = sign_in(&core, access, "secret").await.unwrap();
+            let token = validate(&core, &issued.text).await.unwrap();
+            assert_eq!((&token.caller.user_id, token.payload.user_id.as_str()), (actor, &*bob));
+            assert_eq!(token.payload.trust_id.as_deref(), Some(&*trust.id));
+            assert_eq!((&token.caller.roles, token.delegation()), (&vec!["reader".to_owned()], &Delegation::Ec2));
+            let scope = json!({"project": {"id": &*cloud.work}});
+            assert_eq!(kind(rescope(&core, &issued.text, scope).await), Some(ErrorKind::Forbidden));
+
+            core.trust.delete(&allowed(), &trust.id).await.unwrap();
+            assert_eq!(kind(sign_in(&core, access, "secret").await), Some(ErrorKind::TrustNotFound));
+            assert_eq!(kind(validate(&core, &issued.text).await), Some(ErrorKind::TrustNotFound));
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_key_names_no_trust_between_others_or_for_another_project() {
+    on_each_cloud(async |cloud| {
+        let core = cloud.node("node").await;
+        let bob = user(&core, "bob").await;
+        let admin = core.identity.get_user_by_name("admin", &"default".into()).await.unwrap().unwrap().id;
+        let project = core.resource.get_project_by_name("admin", &"default".into()).await.unwrap().unwrap().id;
+        for impersonation in [false, true] {
+            let trust = create_trust(&core, NewTrust { impersonation, ..new_trust(cloud, &bob) }).await;
+            let (own, other) = if impersonation { (&cloud.alice, &bob) } else { (&bob, &cloud.alice) };
+            for (name, user, project) in [("a", &admin, &cloud.work), ("b", other, &cloud.work), ("c", own, &project)] {
+                let access = format!("{name} {impersonation}");
+                key(&core, &access, user, project, &json!({"trust_id": &*trust.id})).await;
+                assert_eq!(kind(sign_in(&core, &access, "secret").await), Some(ErrorKind::Unauthorized), "{access}");
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_key_of_a_trust_uses_it_up_and_needs_its_trustee() {
+    on_each_cloud(async |cloud| {
+        let core = cloud.node("node").await;
+        let bob = user(&core, "bob").await;
+        let trust = NewTrust { impersonation: true, remaining_uses: Some(1), ..new_trust(cloud, &bob) };
+        let trust = create_trust(&core, trust).await;
+        key(&core, "a", &cloud.alice, &cloud.work, &json!({"trust_id": &*trust.id})).await;
+        let enable = async |enabled| {
+            let patch = UserPatch { enabled: Some(enabled), ..UserPatch::default() };
+            core.cascade.update_user(&allowed(), &bob, patch).await.unwrap();
+        };
+        enable(false).await;
+        assert_eq!(kind(sign_in(&core, "a", "secret").await), Some(ErrorKind::Unauthorized));
+        enable(true).await;
+        sign_in(&core, "a", "secret").await.unwrap();
+        assert_eq!(kind(sign_in(&core, "a", "secret").await), Some(ErrorKind::TrustNotFound));
     })
     .await;
 }

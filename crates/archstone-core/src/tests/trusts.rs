@@ -18,13 +18,13 @@ const NO_TOKEN: Option<ErrorKind> = Some(ErrorKind::TokenNotFound);
 const NO_TRUST: Option<ErrorKind> = Some(ErrorKind::TrustNotFound);
 const MAY_NOT: Option<ErrorKind> = Some(ErrorKind::Forbidden);
 
-async fn user(core: &Core, name: &str) -> UserId {
+pub(super) async fn user(core: &Core, name: &str) -> UserId {
     let new = NewUser { password: Some(Some("pw".into())), ..NewUser::named("default".into(), name) };
     core.identity.create_user(&allowed(), new).await.unwrap().id
 }
 
 /// Alice trusts this user with `member` on `work`.
-fn new_trust(cloud: &Cloud, trustee: &UserId) -> NewTrust {
+pub(super) fn new_trust(cloud: &Cloud, trustee: &UserId) -> NewTrust {
     NewTrust {
         trustor_user_id: cloud.alice.clone(),
         trustee_user_id: trustee.clone(),
@@ -40,7 +40,7 @@ fn new_trust(cloud: &Cloud, trustee: &UserId) -> NewTrust {
     }
 }
 
-async fn create(core: &Core, new: NewTrust) -> Trust {
+pub(super) async fn create(core: &Core, new: NewTrust) -> Trust {
     core.trust.create(&allowed(), new).await.unwrap()
 }
 
