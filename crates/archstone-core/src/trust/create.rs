@@ -1,9 +1,10 @@
 //! Making a trust (`keystone.api.trusts.TrustsResource.post`, `keystone.trust.core.Manager.create_trust`).
 //!
-//! What is checked here may change before the trust is stored: it is checked again at every use.
+//! Whether the trustor has the roles may change before the trust is stored: it is asked again at every use.
 
 use std::collections::BTreeSet;
 
+use archstone_db::Tx;
 use serde_json::{Map, Value};
 
 use super::{KIND, Trust, Trusts, sql};
@@ -80,6 +81,7 @@ impl Trusts {
             .db
             .write(move |tx| {
                 Box::pin(async move {
+                    self.hold_parts(tx, row).await?;
                     sql::insert(tx, row).await?;
                     sql::insert_roles(tx, &row.id, links).await
                 })
@@ -87,6 +89,24 @@ impl Trusts {
             .await?;
         self.foundation.events.emit(Event::new(KIND, "created", &*trust.id, allowed));
         Ok(trust)
+    }
+
+    /// Keeps what the trust refers to until it is stored: whoever deletes a user, a project or a trust also ends the
+    /// trusts of it, and must find this one. A role's deletion ends none.
+    async fn hold_parts(&self, tx: &mut Tx<'_>, trust: &Trust) -> Result<()> {
+        // In the same order as everybody else.
+        for user in BTreeSet::from([&trust.trustor_user_id, &trust.trustee_user_id]) {
+            self.identity.hold_user_in(tx, user).await?;
+        }
+        if let Some(project) = &trust.project_id
+            && !self.resource.hold_project_in(tx, project).await?
+        {
+            return Err(Error::not_found("project", project));
+        }
+        match &trust.redelegated_trust_id {
+            Some(parent) if !sql::hold(tx, parent).await? => Err(Error::trust_not_found(parent)),
+            _ => Ok(()),
+        }
     }
 
     async fn chosen_roles(&self, allowed: &Allowed, choices: &[RoleChoice]) -> Result<Vec<RoleId>> {

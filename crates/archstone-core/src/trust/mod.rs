@@ -179,13 +179,13 @@ impl Trusts {
 
     async fn end_chain(&self, tx: &mut Tx<'_>, id: &TrustId) -> Result<Vec<TrustId>> {
         let mut all = Vec::new();
-        let mut generation = sql::filter_alive(tx, std::slice::from_ref(id)).await?;
+        let mut generation = sql::take_alive(tx, std::slice::from_ref(id)).await?;
         // One query for each step of redelegation, of which there are few; marked as it goes, so that a circle ends.
         while !generation.is_empty() {
             sql::mark_deleted(tx, &generation, self.foundation.time.now()).await?;
             let next = sql::list_redelegated(&mut *tx, &generation).await?;
             all.append(&mut generation);
-            generation = next;
+            generation = sql::take_alive(tx, &next).await?;
         }
         let of_trust = |id: &TrustId| RevocationEvent { trust_id: Some(id.to_string()), ..RevocationEvent::default() };
         let events: Vec<RevocationEvent> = all.iter().map(of_trust).collect();

@@ -143,9 +143,16 @@ pub(super) async fn insert_roles(tx: &mut Tx<'_>, id: &TrustId, roles: &[RoleId]
     Ok(())
 }
 
-/// Those of these that are not deleted.
-pub(super) async fn filter_alive(tx: &mut Tx<'_>, ids: &[TrustId]) -> Result<Vec<TrustId>> {
+/// Has trusts for itself until the transaction ends; those of them that are not deleted.
+pub(super) async fn take_alive(tx: &mut Tx<'_>, ids: &[TrustId]) -> Result<Vec<TrustId>> {
+    tx.take(Table::Table, Table::Id, &ids.iter().map(|id| &**id).collect::<Vec<_>>()).await?;
     list_ids_alive(tx, Table::Id, ids).await
+}
+
+/// Keeps a trust until the transaction ends; whether there is one that is not deleted.
+pub(super) async fn hold(tx: &mut Tx<'_>, id: &TrustId) -> Result<bool> {
+    tx.hold(Table::Table, Table::Id, &[id]).await?;
+    Ok(!list_ids_alive(tx, Table::Id, std::slice::from_ref(id)).await?.is_empty())
 }
 
 /// The trusts that were made by way of these, and are not deleted.

@@ -422,3 +422,14 @@ async fn flush_takes_what_has_ended_and_fits() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn of_two_deletions_one_finds_nothing() {
+    on_each_cloud(async |cloud| {
+        let trust = cloud.create(cloud.new_trust()).await.unwrap();
+        let who = allowed();
+        let outcomes = futures::future::join_all((0..4).map(|_| cloud.door.delete(&who, &trust.id))).await;
+        assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1);
+    })
+    .await;
+}

@@ -175,8 +175,9 @@ async fn fill(app: &App, admin: &str) -> BTreeMap<&'static str, String> {
     let credential = json!({"credential": {"user_id": ids["user_id"], "type": "some", "blob": "x"}});
     ids.insert("credential_id", make("/v3/credentials", credential).await);
     let ec2 = format!("/v3/users/{}/credentials/OS-EC2", ids["user_id"]);
+    ids.insert("admin_id", id_of_user(app, admin, "admin").await);
     let trust = json!({"trust": {
-        "trustor_user_id": id_of_user(app, admin, "admin").await,
+        "trustor_user_id": ids["admin_id"],
         "trustee_user_id": ids["user_id"],
         "impersonation": false,
     }});
