@@ -35,7 +35,6 @@ FEATURES = {
         "REMOTE_USER, SCRIPT_NAME and client certificates will come from a trusted proxy's headers",
         steps={("auth_tokens", 95), ("auth_tokens", 96), ("auth_tokens", 97), ("middleware", 33), ("middleware", 34)},
     ),
-    "unified limits": Feature(LATER, {"limits"}, "/limits|/registered_limits|include_limits"),
     "OAuth 1.0a": Feature(LATER, {"oauth1"}, "/OS-OAUTH1/"),
     "OAuth 2.0": Feature(LATER, {"oauth2"}, "/OS-OAUTH2/"),
     "federation": Feature(

@@ -48,6 +48,10 @@ ids! {
     EndpointId
     /// Names a group of endpoints of the catalog.
     EndpointGroupId
+    /// Names a registered limit.
+    RegisteredLimitId
+    /// Names a limit of a project or domain.
+    LimitId
     /// Names a trust.
     TrustId
     /// Names an application credential.

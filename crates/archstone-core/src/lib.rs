@@ -3,8 +3,16 @@
 //! Each subsystem has one door (a struct named after it) with the rules, the caches and the events; its `sql.rs` is
 //! private. A subsystem may use only those named before it:
 //!
-//! `time id error config keys list authz freshness memory events foundation testing` │ `resource catalog credential` │ `domain_config identity` │ `assignment` │
-//! `application_credential` │ `revoke trust token` │ `auth` │ `ec2` │ `cascade` │ `bootstrap`
+//! `time id error config keys list authz freshness memory events foundation testing` │
+//! `resource catalog limit credential` │
+//! `domain_config identity` │
+//! `assignment` │
+//! `application_credential` │
+//! `revoke trust token` │
+//! `auth` │
+//! `ec2` │
+//! `cascade` │
+//! `bootstrap`
 //!
 //! **Invariant:** no HTTP and no JSON text here: what a status code or a body looks like is the program's business.
 
@@ -26,6 +34,7 @@ pub mod freshness;
 pub mod id;
 pub mod identity;
 pub mod keys;
+pub mod limit;
 pub mod list;
 mod memory;
 pub mod resource;
@@ -54,6 +63,7 @@ use ec2::Ec2;
 use error::Result;
 use foundation::Foundation;
 use identity::Identity;
+use limit::Limits;
 use resource::Resource;
 use revoke::Revoke;
 use token::{Token, TokenProvider, TokenSources};
@@ -72,6 +82,8 @@ pub struct Core {
     pub domain_config: DomainConfig,
     /// Regions, services, endpoints, and what narrows them.
     pub catalog: Catalog,
+    /// Unified limits.
+    pub limit: Limits,
     /// EC2 keys, TOTP seeds, certificates.
     pub credential: Credentials,
     /// Users and groups.
@@ -105,6 +117,7 @@ impl Core {
         let credential = Credentials::new(foundation.clone())?;
         let catalog = Catalog::new(foundation.clone(), resource.clone());
         let domain_config = DomainConfig::new(foundation.clone(), resource.clone());
+        let limit = Limits::new(foundation.clone(), resource.clone(), catalog.clone());
         let identity = Identity::new(foundation.clone())?;
         let assignment = Assignment::new(foundation.clone(), resource.clone(), identity.clone());
         let application_credential =
@@ -158,6 +171,7 @@ impl Core {
             resource,
             domain_config,
             catalog,
+            limit,
             credential,
             identity,
             assignment,

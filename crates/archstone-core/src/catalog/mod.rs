@@ -6,6 +6,7 @@
 
 mod endpoint;
 mod endpoint_group;
+mod lookup;
 mod project_endpoint;
 mod region;
 mod rendered;

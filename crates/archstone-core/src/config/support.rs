@@ -186,7 +186,7 @@ const ROWS: &[(&str, &str, Support)] = &[
     ("trust", "allow_redelegation", NoEffect("the reference does not look at it either: a trust itself says it")),
     ("trust", "*", Works),
     ("unified_limit", "driver", Only(&["sql"])),
-    ("unified_limit", "*", NotBuilt("unified limits")),
+    ("unified_limit", "*", Works),
     ("v2", "*", Works),
     ("wsgi", "debug_middleware", NoEffect("there is no WSGI middleware")),
 ];

@@ -18,6 +18,11 @@ impl Resource {
         sql::subtree_ids(&self.foundation.db, id).await
     }
 
+    /// The ids of some projects that are below another project, not right below their domain; this many at most.
+    pub(crate) async fn list_ids_below_projects(&self, limit: u64) -> Result<Vec<ProjectId>> {
+        sql::ids_below_projects(&self.foundation.db, limit).await
+    }
+
     /// The ids of all projects of each of these domains.
     pub(crate) async fn list_project_ids_of_domains(
         &self,

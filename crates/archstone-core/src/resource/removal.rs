@@ -1,4 +1,6 @@
-//! What the cascade needs to take projects away.
+//! What other subsystems look up and delete within their transactions.
+
+use std::collections::HashMap;
 
 use archstone_db::Tx;
 
@@ -22,6 +24,21 @@ impl Resource {
     /// The project or domain of this id, as the transaction sees it.
     pub(crate) async fn get_project_in(&self, tx: &mut Tx<'_>, id: &ProjectId) -> Result<Option<Project>> {
         sql::get_project(tx, id).await
+    }
+
+    /// The projects and domains of these ids that exist, and stay as they are until the transaction ends.
+    pub(crate) async fn hold_projects_in(&self, tx: &mut Tx<'_>, ids: &[ProjectId]) -> Result<Vec<Project>> {
+        sql::hold_projects(tx, ids).await?;
+        sql::get_projects(tx, ids).await
+    }
+
+    /// The ids of all projects of each of these domains, as the transaction sees them.
+    pub(crate) async fn list_project_ids_of_domains_in(
+        &self,
+        tx: &mut Tx<'_>,
+        ids: &[DomainId],
+    ) -> Result<HashMap<DomainId, Vec<ProjectId>>> {
+        sql::project_ids_of_domains(tx, ids).await
     }
 
     /// All projects of a domain, as the transaction sees them; the domain itself is not among them.

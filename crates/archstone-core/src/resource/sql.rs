@@ -71,6 +71,13 @@ pub(crate) async fn hold_project(tx: &mut Tx<'_>, id: &str) -> Result<bool> {
     Ok(!tx.hold(ProjectTable::Table, ProjectTable::Id, &[id]).await?.is_empty())
 }
 
+/// As [`hold_project`], for many.
+pub(super) async fn hold_projects(tx: &mut Tx<'_>, ids: &[ProjectId]) -> Result<()> {
+    let ids: Vec<&str> = ids.iter().map(|id| &**id).collect();
+    tx.hold(ProjectTable::Table, ProjectTable::Id, &ids).await?;
+    Ok(())
+}
+
 /// Has projects and domains for itself until the transaction ends.
 pub(super) async fn take_projects(tx: &mut Tx<'_>, ids: &[ProjectId]) -> Result<()> {
     let ids: Vec<&str> = ids.iter().map(|id| &**id).collect();
@@ -304,6 +311,25 @@ pub(crate) async fn project_ids_of_domain(db: impl Query, domain_id: &DomainId) 
         .from(ProjectTable::Table)
         .and_where(Expr::col(ProjectTable::DomainId).eq(&**domain_id))
         .and_where(Expr::col(ProjectTable::Id).ne(ROOT_DOMAIN));
+    Ok(db.fetch_all(&select).await?.iter().map(id_from).collect::<Result<_, _>>()?)
+}
+
+pub(super) async fn ids_below_projects(db: impl Query, limit: u64) -> Result<Vec<ProjectId>> {
+    let parent = Alias::new("parent");
+    let mut select = Sql::select();
+    select
+        .column((ProjectTable::Table, ProjectTable::Id))
+        .from(ProjectTable::Table)
+        .join_as(
+            JoinType::InnerJoin,
+            ProjectTable::Table,
+            parent.clone(),
+            Expr::col((ProjectTable::Table, ProjectTable::ParentId)).equals((parent.clone(), ProjectTable::Id)),
+        )
+        // Nothing is above a domain.
+        .and_where(Expr::col((parent, ProjectTable::ParentId)).is_not_null())
+        .order_by((ProjectTable::Table, ProjectTable::Id), Order::Asc)
+        .limit(limit);
     Ok(db.fetch_all(&select).await?.iter().map(id_from).collect::<Result<_, _>>()?)
 }
 

@@ -36,6 +36,13 @@ pub(crate) fn take_bool(body: &mut Map<String, Value>, name: &str) -> Result<Opt
     }
 }
 
+/// Takes a whole number, also one that is written with a fraction of nothing (`5.0`), which the schemas let pass.
+pub(crate) fn take_integer(body: &mut Map<String, Value>, name: &str) -> Option<i64> {
+    let value = body.remove(name)?;
+    // Of a float, the text has a fraction or an exponent unless it is whole and fits.
+    value.as_i64().or_else(|| value.as_f64()?.to_string().parse().ok())
+}
+
 /// 400 if an update's body names another id than the URL; takes the id out.
 pub(crate) fn require_same_id(body: &mut Map<String, Value>, id: &str) -> Result<()> {
     match body.remove("id") {
@@ -65,4 +72,10 @@ pub(crate) fn take_object(body: &mut Map<String, Value>, name: &str) -> Option<M
         Value::Object(object) => Some(object),
         _ => None,
     }
+}
+
+/// The objects of a list in a body, `{"limits": [{…}]}`; whatever is no object in it was refused by the schema.
+pub(crate) fn objects(body: &Value, name: &str) -> Vec<Map<String, Value>> {
+    let items = body.get(name).and_then(Value::as_array);
+    items.into_iter().flatten().filter_map(|item| item.as_object().cloned()).collect()
 }

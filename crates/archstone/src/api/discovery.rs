@@ -98,5 +98,13 @@ fn resource(href: &str, relation: &Relation) -> Value {
         .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
         .map(|name| (name.to_owned(), Value::from(relation.parameter(name))))
         .collect();
-    if variables.is_empty() { json!({"href": href}) } else { json!({"href-template": href, "href-vars": variables}) }
+    let mut resource = if variables.is_empty() {
+        json!({"href": href})
+    } else {
+        json!({"href-template": href, "href-vars": variables})
+    };
+    if relation.is_experimental {
+        resource["hints"] = json!({"status": "experimental"});
+    }
+    resource
 }

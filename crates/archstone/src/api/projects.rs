@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 use super::body::{
     into_extra, normalize_names, nullable_text, require_same_id, take_bool, take_object, take_text, take_texts,
 };
+use super::limits;
 use crate::http::{Access, Call, Reply, Routes, rel};
 
 pub(super) fn routes(routes: &mut Routes) {
@@ -131,13 +132,25 @@ async fn add_relatives(
     Ok(())
 }
 
-/// Those among the projects in which the caller has a role.
+/// Those among the projects in which the caller has a role, with their limits if the query asks for them.
 async fn visible_list(call: &Call, allowed: &Allowed, mut projects: Vec<Project>) -> Result<Value> {
     if let Some(caller) = allowed.caller() {
         let own = call.core.assignment.list_project_ids_of_user(allowed, &caller.user_id).await?;
         projects.retain(|project| own.contains(&project.id));
     }
-    let member = |project| json!({"project": call.with_self_link("projects", wire(project))});
+    let mut limits = None;
+    if call.query.flag("include_limits") {
+        let ids: Vec<ProjectId> = projects.iter().map(|project| project.id.clone()).collect();
+        limits = Some(call.core.limit.list_limits_of_projects(allowed, &ids).await?);
+    }
+    let member = |project: Project| {
+        let limits = limits.as_mut().map(|limits| limits.remove(&project.id).unwrap_or_default());
+        let mut member = wire(project);
+        if let Some(limits) = limits {
+            member.insert("limits".to_owned(), limits.into_iter().map(limits::wire).collect());
+        }
+        json!({"project": call.with_self_link("projects", member)})
+    };
     Ok(projects.into_iter().map(member).collect())
 }
 

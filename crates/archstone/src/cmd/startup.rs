@@ -12,6 +12,7 @@ use archstone_core::Core;
 use archstone_core::authz::Authorizer;
 use archstone_core::authz::policy::{Policy, PolicySettings, log_problems};
 use archstone_core::config::{Config, Given, Level, Problem, Warning, check_environment};
+use archstone_core::error::Error;
 use archstone_core::events::Events;
 use archstone_core::foundation::Foundation;
 use archstone_core::freshness::Freshness;
@@ -139,7 +140,7 @@ pub(crate) async fn open(config: Config) -> Result<Arc<Core>, Refusal> {
         return Err(all_problems(&problems));
     }
     let db = connect(&config).await?;
-    open_on(config, db).await
+    Box::pin(open_on(config, db)).await
 }
 
 /// As [`open`], on a database that is connected already.
@@ -157,7 +158,10 @@ pub(crate) async fn open_on(config: Config, db: Db) -> Result<Arc<Core>, Refusal
         authorizer: Arc::new(Authorizer::new(policy, Some(Arc::new(remote)))),
         config: Arc::new(config),
     };
-    Ok(Arc::new(Core::new(foundation).map_err(|error| Refusal(error.detail_text().to_owned()))?))
+    let refusal = |error: Error| Refusal(error.detail_text().to_owned());
+    let core = Core::new(foundation).map_err(refusal)?;
+    core.limit.check_tree_depth().await.map_err(refusal)?;
+    Ok(Arc::new(core))
 }
 
 /// Reads the policy files; what is wrong with them is logged by name, and denies.

@@ -51,22 +51,24 @@ pub(crate) struct Relation {
     pub(crate) parameters: BTreeMap<&'static str, String>,
     /// The path that the document names instead of its own, for another name of the same thing.
     pub(crate) stands_for: Option<&'static str>,
+    /// Whether the document calls it experimental.
+    pub(crate) is_experimental: bool,
 }
 
 const DOCS: &str = "https://docs.openstack.org/api/openstack-identity/3";
 
 /// A relation of the core API.
 pub(crate) fn rel(name: &str) -> Relation {
-    Relation { rel: format!("{DOCS}/rel/{name}"), parameters: BTreeMap::new(), stands_for: None }
+    relation(format!("{DOCS}/rel/{name}"))
 }
 
 /// A relation of an extension.
 pub(crate) fn extension_rel(extension: &str, version: &str, name: &str) -> Relation {
-    Relation {
-        rel: format!("{DOCS}/ext/{extension}/{version}/rel/{name}"),
-        parameters: BTreeMap::new(),
-        stands_for: None,
-    }
+    relation(format!("{DOCS}/ext/{extension}/{version}/rel/{name}"))
+}
+
+fn relation(rel: String) -> Relation {
+    Relation { rel, parameters: BTreeMap::new(), stands_for: None, is_experimental: false }
 }
 
 impl Relation {
@@ -79,6 +81,12 @@ impl Relation {
     /// Says that a path parameter is one of an extension.
     pub(crate) fn extension_parameter(mut self, extension: &str, version: &str, name: &'static str) -> Relation {
         self.parameters.insert(name, format!("{DOCS}/ext/{extension}/{version}/param/{name}"));
+        self
+    }
+
+    /// Says that it may change, as the reference does of some.
+    pub(crate) fn experimental(mut self) -> Relation {
+        self.is_experimental = true;
         self
     }
 

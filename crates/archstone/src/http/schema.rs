@@ -83,7 +83,15 @@ fn describe(error: &jsonschema::ValidationError<'_>) -> String {
     } else {
         reason
     };
-    match place.rsplit('/').next() {
+    let mut inner_first = place.split('/').rev();
+    match inner_first.next() {
+        // An entry of a list has no name: what it has tells which one it is. Not the values, which may be secrets.
+        Some(index) if index.parse::<usize>().is_ok() => {
+            let list = inner_first.next().unwrap_or_default();
+            let has = error.instance().as_object().map(|object| object.keys().cloned().collect::<Vec<_>>().join(", "));
+            let has = has.map(|names| format!(" (it has: {names})")).unwrap_or_default();
+            format!("Invalid input for the attribute {list}[{index}]{has}: {reason}")
+        }
         Some(attribute) if !attribute.is_empty() => format!("Invalid input for the attribute {attribute}: {reason}"),
         _ => reason,
     }

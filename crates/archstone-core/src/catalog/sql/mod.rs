@@ -52,6 +52,12 @@ pub(super) async fn hold_region(tx: &mut Tx<'_>, id: &RegionId) -> Result<bool> 
     Ok(!tx.hold(RegionTable::Table, RegionTable::Id, &[id]).await?.is_empty())
 }
 
+/// Those of the regions that exist, which then stay until the transaction ends.
+pub(super) async fn hold_regions(tx: &mut Tx<'_>, ids: &[RegionId]) -> Result<Vec<RegionId>> {
+    let ids: Vec<&str> = ids.iter().map(|id| &**id).collect();
+    Ok(tx.hold(RegionTable::Table, RegionTable::Id, &ids).await?.into_iter().map(RegionId::from).collect())
+}
+
 /// Has a region for itself until the transaction ends.
 pub(super) async fn take_region(tx: &mut Tx<'_>, id: &RegionId) -> Result<()> {
     tx.take(RegionTable::Table, RegionTable::Id, &[id]).await?;
@@ -167,6 +173,12 @@ pub(super) async fn hold_service(tx: &mut Tx<'_>, id: &ServiceId) -> Result<bool
 pub(super) async fn take_service(tx: &mut Tx<'_>, id: &ServiceId) -> Result<()> {
     tx.take(ServiceTable::Table, ServiceTable::Id, &[id]).await?;
     Ok(())
+}
+
+/// As [`take_service`]; those of the services that exist.
+pub(super) async fn take_services(tx: &mut Tx<'_>, ids: &[ServiceId]) -> Result<Vec<ServiceId>> {
+    let ids: Vec<&str> = ids.iter().map(|id| &**id).collect();
+    Ok(tx.take(ServiceTable::Table, ServiceTable::Id, &ids).await?.into_iter().map(ServiceId::from).collect())
 }
 
 pub(super) async fn list_services(db: impl Query, query: &ListQuery) -> Result<(Page<Service>, Vec<Filter>)> {

@@ -16,6 +16,10 @@ const OPEN_WITHOUT_A_ROLE: &[(&str, &str)] = &[
     ("GET /v3/OS-FEDERATION/domains", "the caller's own, by an older path"),
     ("GET /v3/credentials", "lists those that the caller may see, each by itself"),
     ("GET /v2.0/tenants", "the caller's own"),
+    ("GET /v3/limits", "lists those of the token's scope; without one, none"),
+    ("GET /v3/limits/model", "the reference's rule is empty"),
+    ("GET /v3/registered_limits", "the reference's rule is empty"),
+    ("GET /v3/registered_limits/{registered_limit_id}", "the reference's rule is empty"),
     ("GET /v3/regions", "the reference's rule is empty"),
     ("GET /v3/regions/{region_id}", "the reference's rule is empty"),
 ];

@@ -1,0 +1,20 @@
+//! What other subsystems refer to within their transactions.
+
+use archstone_db::Tx;
+
+use super::{Catalog, sql};
+use crate::error::Result;
+use crate::id::{RegionId, ServiceId};
+
+impl Catalog {
+    /// Has services for itself until the transaction ends, so that writers of what belongs to the same service take
+    /// turns; those of them that exist.
+    pub(crate) async fn take_services_in(&self, tx: &mut Tx<'_>, ids: &[ServiceId]) -> Result<Vec<ServiceId>> {
+        sql::take_services(tx, ids).await
+    }
+
+    /// Keeps regions as they are until the transaction ends; those of them that exist.
+    pub(crate) async fn hold_regions_in(&self, tx: &mut Tx<'_>, ids: &[RegionId]) -> Result<Vec<RegionId>> {
+        sql::hold_regions(tx, ids).await
+    }
+}
