@@ -44,7 +44,6 @@ FEATURES = {
         # Lists an event that the steps of federation left.
         steps={("revoke_events", 6)},
     ),
-    "endpoint policies": Feature(LATER, path="/OS-ENDPOINT-POLICY|/v3/policies"),
 }
 
 

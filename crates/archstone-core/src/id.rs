@@ -48,6 +48,8 @@ ids! {
     EndpointId
     /// Names a group of endpoints of the catalog.
     EndpointGroupId
+    /// Names a policy that is kept for another service.
+    PolicyId
     /// Names a registered limit.
     RegisteredLimitId
     /// Names a limit of a project or domain.

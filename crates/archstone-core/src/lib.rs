@@ -4,7 +4,7 @@
 //! private. A subsystem may use only those named before it:
 //!
 //! `time id error config keys list authz freshness memory events foundation testing` │
-//! `resource catalog limit credential` │
+//! `resource catalog limit policy credential` │
 //! `domain_config identity` │
 //! `assignment` │
 //! `application_credential` │
@@ -37,6 +37,7 @@ pub mod keys;
 pub mod limit;
 pub mod list;
 mod memory;
+pub mod policy;
 pub mod resource;
 pub mod revoke;
 #[cfg(test)]
@@ -64,6 +65,7 @@ use error::Result;
 use foundation::Foundation;
 use identity::Identity;
 use limit::Limits;
+use policy::Policies;
 use resource::Resource;
 use revoke::Revoke;
 use token::{Token, TokenProvider, TokenSources};
@@ -84,6 +86,8 @@ pub struct Core {
     pub catalog: Catalog,
     /// Unified limits.
     pub limit: Limits,
+    /// Policies that are kept for other services.
+    pub policy: Policies,
     /// EC2 keys, TOTP seeds, certificates.
     pub credential: Credentials,
     /// Users and groups.
@@ -118,6 +122,7 @@ impl Core {
         let catalog = Catalog::new(foundation.clone(), resource.clone());
         let domain_config = DomainConfig::new(foundation.clone(), resource.clone());
         let limit = Limits::new(foundation.clone(), resource.clone(), catalog.clone());
+        let policy = Policies::new(foundation.clone(), catalog.clone());
         let identity = Identity::new(foundation.clone())?;
         let assignment = Assignment::new(foundation.clone(), resource.clone(), identity.clone());
         let application_credential =
@@ -172,6 +177,7 @@ impl Core {
             domain_config,
             catalog,
             limit,
+            policy,
             credential,
             identity,
             assignment,

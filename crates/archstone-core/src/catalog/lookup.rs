@@ -4,7 +4,7 @@ use archstone_db::Tx;
 
 use super::{Catalog, sql};
 use crate::error::Result;
-use crate::id::{RegionId, ServiceId};
+use crate::id::{EndpointId, RegionId, ServiceId};
 
 impl Catalog {
     /// Has services for itself until the transaction ends, so that writers of what belongs to the same service take
@@ -16,5 +16,10 @@ impl Catalog {
     /// Keeps regions as they are until the transaction ends; those of them that exist.
     pub(crate) async fn hold_regions_in(&self, tx: &mut Tx<'_>, ids: &[RegionId]) -> Result<Vec<RegionId>> {
         sql::hold_regions(tx, ids).await
+    }
+
+    /// Whether there is such an endpoint, which then stays as it is until the transaction ends.
+    pub(crate) async fn hold_endpoint_in(&self, tx: &mut Tx<'_>, id: &EndpointId) -> Result<bool> {
+        sql::hold_endpoint(tx, id).await
     }
 }

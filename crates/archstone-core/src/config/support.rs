@@ -163,7 +163,7 @@ const ROWS: &[(&str, &str, Support)] = &[
     ("oslo_middleware_tracing", "*", NotBuilt(TRACING)),
     ("oslo_policy", "*", Works),
     ("policy", "driver", Only(&["sql"])),
-    ("policy", "*", NotBuilt("stored policies")),
+    ("policy", "*", Works),
     ("profiler", "*", NotBuilt(PROFILER)),
     ("profiler_jaeger", "*", NotBuilt(PROFILER)),
     ("profiler_otlp", "*", NotBuilt(PROFILER)),

@@ -140,7 +140,7 @@ impl Limits {
                     // What locks comes first: MySQL shows all later questions what was committed before the first of
                     // them that does not.
                     self.check_services(tx, "limit", &services).await?;
-                    let registered = sql::lock_registered_of_services(tx, &services).await?;
+                    let registered = sql::take_registered_of_services(tx, &services).await?;
                     self.check_regions(tx, "limit", &regions).await?;
                     let owners: Vec<&Owner> = limits.iter().map(|limit| &limit.owner).collect();
                     let projects = self.load_projects(tx, &owners).await?;
@@ -170,7 +170,7 @@ impl Limits {
             .write(|tx| {
                 Box::pin(async move {
                     let registered = match registered_limit_id {
-                        Some(id) => sql::lock_registered(tx, id).await?,
+                        Some(id) => sql::take_registered(tx, id).await?,
                         None => None,
                     };
                     let mut limit = sql::get_limit(&mut *tx, id).await?.ok_or_else(|| not_found(id))?;

@@ -143,7 +143,7 @@ pub(super) fn unknown_reference(attribute: &str, target: &str, id: &str) -> Erro
 
 /// The registered limit, locked: nobody makes a limit from it until the transaction ends. 404, or 403 if it is in use.
 async fn require_unused(tx: &mut Tx<'_>, id: &RegisteredLimitId) -> Result<RegisteredLimit> {
-    let limit = sql::lock_registered(tx, id).await?.ok_or_else(|| not_found(id))?;
+    let limit = sql::take_registered(tx, id).await?.ok_or_else(|| not_found(id))?;
     if sql::any_limit_of(tx, id).await? {
         return Err(Error::forbidden_open(format!(
             "Cannot update or delete the registered limit {id}: there are project or domain limits made from it."

@@ -53,15 +53,15 @@ pub(super) async fn get_registered(db: impl Query, id: &RegisteredLimitId) -> Re
     Ok(db.fetch_optional(&select).await?.as_ref().map(registered_from).transpose()?)
 }
 
-/// As [`get_registered`], and nobody else locks it until the transaction ends.
-pub(super) async fn lock_registered(tx: &mut Tx<'_>, id: &RegisteredLimitId) -> Result<Option<RegisteredLimit>> {
+/// As [`get_registered`], for itself until the transaction ends.
+pub(super) async fn take_registered(tx: &mut Tx<'_>, id: &RegisteredLimitId) -> Result<Option<RegisteredLimit>> {
     let mut select = select_registered();
     select.and_where(Expr::col(RegisteredTable::Id).eq(&**id)).lock_exclusive();
     Ok(tx.fetch_optional(&select).await?.as_ref().map(registered_from).transpose()?)
 }
 
-/// All of these services, which nobody else locks until the transaction ends.
-pub(super) async fn lock_registered_of_services(
+/// All of these services, for itself until the transaction ends.
+pub(super) async fn take_registered_of_services(
     tx: &mut Tx<'_>,
     services: &[ServiceId],
 ) -> Result<Vec<RegisteredLimit>> {

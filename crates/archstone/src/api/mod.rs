@@ -17,6 +17,7 @@ mod endpoints;
 mod grants;
 mod groups;
 mod limits;
+mod policies;
 mod projects;
 mod regions;
 mod registered_limits;
@@ -55,6 +56,7 @@ fn routes() -> Routes {
     endpoint_filter::routes(&mut routes);
     groups::routes(&mut routes);
     limits::routes(&mut routes);
+    policies::routes(&mut routes);
     projects::routes(&mut routes);
     regions::routes(&mut routes);
     registered_limits::routes(&mut routes);

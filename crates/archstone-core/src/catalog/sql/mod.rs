@@ -3,7 +3,7 @@
 pub(super) mod endpoint_filter;
 
 use archstone_db::tables::{
-    Endpoint as EndpointTable, ProjectEndpoint, Region as RegionTable, Service as ServiceTable,
+    Endpoint as EndpointTable, PolicyAssociation, ProjectEndpoint, Region as RegionTable, Service as ServiceTable,
 };
 use archstone_db::{DbError, Query, Row, Tx, json_text};
 use sea_query::{Expr, ExprTrait as _, Order, Query as Sql};
@@ -130,9 +130,13 @@ pub(super) async fn any_endpoint_in(tx: &mut Tx<'_>, regions: &[RegionId]) -> Re
     Ok(tx.fetch_optional(&select).await?.is_some())
 }
 
+/// Deletes regions with their associations to policies.
 pub(super) async fn delete_regions(tx: &mut Tx<'_>, regions: &[RegionId]) -> Result<()> {
     for region in regions {
         // One statement for each: MySQL checks a self reference row by row, in an order of its own.
+        let mut delete = Sql::delete();
+        delete.from_table(PolicyAssociation::Table).and_where(Expr::col(PolicyAssociation::RegionId).eq(&**region));
+        tx.execute(&delete).await?;
         let mut delete = Sql::delete();
         delete.from_table(RegionTable::Table).and_where(Expr::col(RegionTable::Id).eq(&**region));
         tx.execute(&delete).await?;
@@ -221,7 +225,7 @@ pub(super) async fn update_service(tx: &mut Tx<'_>, service: &Service) -> Result
     Ok(())
 }
 
-/// Deletes a service with its endpoints and their associations to projects.
+/// Deletes a service with its endpoints, and the associations of all of them to projects and policies.
 pub(super) async fn delete_service(tx: &mut Tx<'_>, id: &ServiceId) -> Result<()> {
     let mut endpoints = Sql::select();
     endpoints
@@ -229,7 +233,15 @@ pub(super) async fn delete_service(tx: &mut Tx<'_>, id: &ServiceId) -> Result<()
         .from(EndpointTable::Table)
         .and_where(Expr::col(EndpointTable::ServiceId).eq(&**id));
     let mut delete = Sql::delete();
-    delete.from_table(ProjectEndpoint::Table).and_where(Expr::col(ProjectEndpoint::EndpointId).in_subquery(endpoints));
+    delete
+        .from_table(ProjectEndpoint::Table)
+        .and_where(Expr::col(ProjectEndpoint::EndpointId).in_subquery(endpoints.clone()));
+    tx.execute(&delete).await?;
+    let of_service = Expr::col(PolicyAssociation::ServiceId).eq(&**id);
+    let mut delete = Sql::delete();
+    delete
+        .from_table(PolicyAssociation::Table)
+        .and_where(of_service.or(Expr::col(PolicyAssociation::EndpointId).in_subquery(endpoints)));
     tx.execute(&delete).await?;
     let mut delete = Sql::delete();
     delete.from_table(EndpointTable::Table).and_where(Expr::col(EndpointTable::ServiceId).eq(&**id));
@@ -273,6 +285,11 @@ pub(super) async fn get_endpoint(db: impl Query, id: &EndpointId) -> Result<Opti
     let mut select = Sql::select();
     select.columns(ENDPOINT_COLUMNS).from(EndpointTable::Table).and_where(Expr::col(EndpointTable::Id).eq(&**id));
     Ok(db.fetch_optional(&select).await?.as_ref().map(endpoint_from).transpose()?)
+}
+
+/// Whether there is such an endpoint, which then stays until the transaction ends.
+pub(super) async fn hold_endpoint(tx: &mut Tx<'_>, id: &EndpointId) -> Result<bool> {
+    Ok(!tx.hold(EndpointTable::Table, EndpointTable::Id, &[id]).await?.is_empty())
 }
 
 /// Has an endpoint for itself until the transaction ends.
@@ -323,10 +340,13 @@ pub(super) async fn update_endpoint(tx: &mut Tx<'_>, endpoint: &Endpoint) -> Res
     Ok(())
 }
 
-/// Deletes an endpoint with its associations to projects; how many endpoints.
+/// Deletes an endpoint with its associations to projects and policies; how many endpoints.
 pub(super) async fn delete_endpoint(tx: &mut Tx<'_>, id: &EndpointId) -> Result<u64> {
     let mut delete = Sql::delete();
     delete.from_table(ProjectEndpoint::Table).and_where(Expr::col(ProjectEndpoint::EndpointId).eq(&**id));
+    tx.execute(&delete).await?;
+    let mut delete = Sql::delete();
+    delete.from_table(PolicyAssociation::Table).and_where(Expr::col(PolicyAssociation::EndpointId).eq(&**id));
     tx.execute(&delete).await?;
     let mut delete = Sql::delete();
     delete.from_table(EndpointTable::Table).and_where(Expr::col(EndpointTable::Id).eq(&**id));
