@@ -223,3 +223,20 @@ def test_delegated_tokens_are_not_shown(cloud):
     assert cloud.show(token).status == 401
     assert cloud.send("GET", "/tenants", token=token).status == 401
     assert cloud.login(token={"id": token}).status == 403
+
+
+def test_ossa_2014_022_a_trust_gives_no_token_for_another_tenant(cloud):
+    alice = cloud.v3_token(cloud.alice, {"project": {"id": cloud.one}})
+    bob = cloud.user("bob")
+    trust = {"trustor_user_id": cloud.alice, "trustee_user_id": bob, "project_id": cloud.one}
+    trust |= {"impersonation": True, "roles": [{"name": "member"}]}
+    trust = cloud.v3("POST", "/OS-TRUST/trusts", {"trust": trust}, alice)["trust"]["id"]
+    token = cloud.v3_token(bob, {"OS-TRUST:trust": {"id": trust}})
+    for tenant in ({}, {"tenantId": cloud.one}, {"tenantId": cloud.two}):
+        assert cloud.login(token={"id": token}, **tenant).status == 403
+    bobs = {"username": "bob", "password": "pw"}
+    assert cloud.login(passwordCredentials=bobs, trust_id=trust, tenantId=cloud.two).status == 400
+    assert cloud.login(passwordCredentials=bobs, tenantId=cloud.two).status == 401
+    assert cloud.show(token).status == 401
+    assert cloud.send("GET", "/tenants", token=token).status == 401
+    assert cloud.send("DELETE", f"/tokens/{token}", token=cloud.admin).status == 401

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.golden import signatures
 from tests.golden.scope import FEATURES
 from tests.support import http
 
@@ -121,6 +122,14 @@ class World:
 
     def fresh_user(self, where) -> str:
         return self.create("user", domain_id=self.domain[where], password=PASSWORD)
+
+    def create_credential(self, user) -> str:
+        new = {"type": "cert", "blob": "x", "user_id": user}
+        return self.call("POST", "/v3/credentials", {"credential": new})["credential"]["id"]
+
+    def create_key(self, user, where="own") -> dict:
+        path = f"/v3/users/{user}/credentials/OS-EC2"
+        return self.call("POST", path, {"tenant_id": self.project[where]})["credential"]
 
     # -- personas --
 
@@ -611,6 +620,71 @@ def catalog():
     )
 
 
+def credentials():
+    every, one = "/v3/credentials", "/v3/credentials/{credential_id}"
+    change = {"credential": {"blob": "changed"}}
+    # Whose: a user of the own or the other domain, or the persona.
+    whose = {
+        "own": (lambda w, p: w.user["own"], {}),
+        "other": (lambda w, p: w.user["other"], {}),
+        "self": (lambda w, p: w.persona_ids.get(p, w.user["own"]), {"personal": True}),
+    }
+
+    def new(user, kind):
+        return {"credential": {"type": kind, "blob": "x", "user_id": user}}
+
+    read(every, "all", lambda w, p: every)
+    for name, (user, options) in whose.items():
+        read(every, name, lambda w, p, user=user: f"{every}?user_id={user(w, p)}", **options)
+        case(f"POST {every}", name, lambda w, p, user=user: (every, new(user(w, p), "cert")), **options)
+        read(one, name, lambda w, p, user=user: f"{every}/{w.create_credential(user(w, p))}", **options)
+        case(
+            f"PATCH {one}",
+            name,
+            lambda w, p, user=user: (f"{every}/{w.create_credential(user(w, p))}", change),
+            **options,
+        )
+        case(f"DELETE {one}", name, lambda w, p, user=user: f"{every}/{w.create_credential(user(w, p))}", **options)
+    read(one, "absent", lambda w, p: f"{every}/{ABSENT}")
+    case(f"PATCH {one}", "absent", lambda w, p: (f"{every}/{ABSENT}", change))
+    case(f"DELETE {one}", "absent", lambda w, p: f"{every}/{ABSENT}")
+
+    keys, key = "/v3/users/{user_id}/credentials/OS-EC2", "/v3/users/{user_id}/credentials/OS-EC2/{credential_id}"
+
+    def path(user, access=None):
+        return f"/v3/users/{user}/credentials/OS-EC2" + (f"/{access}" if access else "")
+
+    def path_of_new(world, user):
+        return path(user, world.create_key(user)["access"])
+
+    for name, (user, options) in whose.items():
+        read(keys, name, lambda w, p, user=user: path(user(w, p)), **options)
+        case(
+            f"POST {keys}",
+            name,
+            lambda w, p, user=user: (path(user(w, p)), {"tenant_id": w.project["own"]}),
+            **options,
+        )
+        read(key, name, lambda w, p, user=user: path_of_new(w, user(w, p)), **options)
+        case(f"DELETE {key}", name, lambda w, p, user=user: path_of_new(w, user(w, p)), **options)
+    read(keys, "absent", lambda w, p: path(ABSENT))
+    case(f"POST {keys}", "absent", lambda w, p: (path(ABSENT), {"tenant_id": w.project["own"]}))
+    case(f"POST {keys}", "absent project", lambda w, p: (path(w.user["own"]), {"tenant_id": ABSENT}))
+    read(key, "absent", lambda w, p: path(w.user["own"], ABSENT))
+    case(f"DELETE {key}", "absent", lambda w, p: path(w.user["own"], ABSENT))
+
+    def signed_by_new_key(world):
+        made = world.create_key(world.user["own"])
+        request = {"access": made["access"], "host": "h", "verb": "GET", "path": "/"}
+        request["params"] = {"SignatureVersion": "2"}
+        return {"credentials": {**request, "signature": signatures.ec2_v2(made["secret"], request)}}
+
+    case("POST /v3/ec2tokens", "own", lambda w, p: ("/v3/ec2tokens", signed_by_new_key(w)))
+    for route in ("/v3/ec2tokens", "/v3/s3tokens"):
+        absent = {"credentials": {"access": ABSENT, "signature": "x", "token": "eA=="}}
+        case(f"POST {route}", "absent", lambda w, p, route=route, absent=absent: (route, absent))
+
+
 def revocation():
     """Last, because it ends the tokens of the users it is about."""
     one = "/v3/users/{user_id}/tokens"
@@ -627,6 +701,6 @@ def revocation():
 
 for add in (
     *(discovery_and_auth, users, groups, domains, projects, roles, grants, system_grants, role_assignments),
-    *(catalog, revocation),
+    *(catalog, credentials, revocation),
 ):
     add()

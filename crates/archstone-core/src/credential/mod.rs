@@ -129,9 +129,13 @@ impl Credentials {
     }
 
     /// Stores a secret. What a delegated token stores as an EC2 key names the delegation, so that a token by that key
-    /// is no more than the token that made it. 400 for an EC2 key without an access key, 403 beyond `[credential]
+    /// is no more than the token that made it. 400 for an EC2 key without an access key and for what
+    /// is too long, 403 beyond `[credential]
     /// user_limit`, 409 for an access key that is taken.
     pub async fn create(&self, allowed: &Allowed, new: NewCredential) -> Result<Credential> {
+        check_fits("user_id", &new.user_id, 64)?;
+        check_fits("project_id", new.project_id.as_deref().unwrap_or_default(), 64)?;
+        check_fits("type", &new.kind, 255)?;
         let (id, blob) = if new.kind.eq_ignore_ascii_case(EC2) {
             let delegation = allowed.caller().map(|caller| &caller.delegation);
             let (access, bound) = blob::prepare(new.blob, delegation)?;
@@ -224,6 +228,14 @@ impl Credentials {
             .map_err(|error| Error::internal(format!("encrypting a credential: {error}")))?;
         Ok((sealed, ring.primary().hash()))
     }
+}
+
+/// 400 for a text that its column cannot hold; SQLite would hold it.
+fn check_fits(attribute: &str, text: &str, longest: usize) -> Result<()> {
+    if text.chars().count() <= longest {
+        return Ok(());
+    }
+    Err(Error::bad_request(format!("The attribute {attribute} has at most {longest} characters.")))
 }
 
 fn not_found(id: &CredentialId) -> Error {

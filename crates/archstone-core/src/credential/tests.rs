@@ -258,3 +258,17 @@ async fn secrets_open_after_the_keys_were_rotated() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn what_no_column_can_hold_is_refused() {
+    testing::on_each_database(async |db| {
+        let (door, _folder) = door(db);
+        let long = "é".repeat(256);
+        let project = NewCredential { project_id: Some(long.as_str().into()), ..new("u", "cert", "x") };
+        for new in [new(&long, "cert", "x"), new("u", &long, "x"), project] {
+            assert_eq!(kind(door.create(&allowed(), new).await), Some(ErrorKind::BadRequest));
+        }
+        door.create(&allowed(), new("u", &"é".repeat(255), "x")).await.unwrap();
+    })
+    .await;
+}
