@@ -26,6 +26,12 @@ EARLIER_NAMES = {
     ("projects", "prev"): "p1a",
     ("variant_token_expiry_rescope_limits", "old"): "sc",
 }
+# The headers of a proxy, as `build` configures them, by the web server's variable that says the same.
+PROXY_HEADERS = {
+    "REMOTE_USER": "X-Remote-User",
+    "REMOTE_DOMAIN": "X-Remote-Domain",
+    "SCRIPT_NAME": "X-Forwarded-Prefix",
+}
 # Seconds to let pass before a step: a lock, a token or a window has to run out.
 WAITS = {
     ("variant_security_compliance", 20): 3.2,
@@ -171,7 +177,11 @@ class Run:
             headers["Authorization"] = self.authorization(step, headers["Authorization"], path)
         if "wsgi_environ" in step:
             environ = {k: certificate() if k == "SSL_CLIENT_CERT" else v for k, v in step["wsgi_environ"].items()}
-            headers["X-Test-Environ"] = base64.b64encode(json.dumps(environ).encode()).decode()
+            if self.program == "archstone":
+                # What the reference learns from its web server, a trusted proxy tells us.
+                headers.update({PROXY_HEADERS[name]: value for name, value in environ.items() if name in PROXY_HEADERS})
+            else:
+                headers["X-Test-Environ"] = base64.b64encode(json.dumps(environ).encode()).decode()
         return http.send(self.url, step["method"], path, headers, body)
 
     def raw_body(self, step) -> bytes:
@@ -404,6 +414,12 @@ def build(program: str, recorded: dict, db: str | None = None, **options) -> Ser
     if "saml" in conf:
         conf["federation"].pop("sso_callback_template", None)
         conf["saml"] = {k: v for k, v in conf["saml"].items() if "," not in k}
+    if program == "archstone":
+        conf.setdefault("archstone", {}).update(
+            trusted_proxies="127.0.0.1",
+            remote_user_header=PROXY_HEADERS["REMOTE_USER"],
+            remote_domain_header=PROXY_HEADERS["REMOTE_DOMAIN"],
+        )
     wanted = recorded.get("database.connection", "sqlite").split("+")[0].split(",")[0]
     server = PROGRAMS[program](db=db or wanted, conf=conf, policy=recorded.get("policy.yaml"), **options)
     if program == "keystone" and "federation" in conf:

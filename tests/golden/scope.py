@@ -31,10 +31,6 @@ class Feature:
 LATER = "comes with the rest of the Identity v3 API"
 
 FEATURES = {
-    "web server variables": Feature(
-        "REMOTE_USER, SCRIPT_NAME and client certificates will come from a trusted proxy's headers",
-        steps={("auth_tokens", 95), ("auth_tokens", 96), ("auth_tokens", 97), ("middleware", 33), ("middleware", 34)},
-    ),
     "OAuth 1.0a": Feature(LATER, {"oauth1"}, "/OS-OAUTH1/"),
     "OAuth 2.0": Feature(LATER, {"oauth2"}, "/OS-OAUTH2/"),
     "federation": Feature(

@@ -113,7 +113,8 @@ impl Core {
         };
         let mut patch = UserPatch::default();
         let (user_id, enabled) = (user.id.clone(), user.enabled);
-        match self.identity.authenticate_password(Some(user), wanted.password.clone()).await.map_err(Error::from) {
+        match self.identity.authenticate_password(Some(user), wanted.password.clone(), None).await.map_err(Error::from)
+        {
             Ok(_) => {}
             // Whatever stands in the way of this password, setting it anew removes.
             Err(Error { kind: ErrorKind::Unauthorized, .. }) => patch.password = Some(Some(wanted.password.clone())),

@@ -7,6 +7,7 @@
 //! **Invariant:** an unknown user costs the same password hash as a wrong password does.
 
 mod application_credential;
+mod external;
 mod mfa;
 mod password;
 mod receipt;
@@ -39,6 +40,7 @@ use crate::trust::{Trust, Trusts};
 
 use receipt::Receipts;
 
+pub use external::ExternalUser;
 pub use request::{AuthRequest, Reference, RequestedScope};
 
 /// What comes with a login besides its body.
@@ -48,6 +50,8 @@ pub struct Circumstances<'a> {
     pub initiator: &'a Initiator,
     /// The receipt of an earlier login that proved too little, to be continued. A secret.
     pub receipt: Option<&'a str>,
+    /// Whom a trusted proxy has authenticated.
+    pub external: Option<&'a ExternalUser>,
 }
 
 /// What a method has proven.
@@ -136,6 +140,14 @@ impl Auth {
             match name.as_str() {
                 "password" => {
                     methods.insert("password", Box::new(password::PasswordMethod { users: users.clone() }));
+                }
+                "external" => {
+                    let method = external::ExternalMethod {
+                        users: users.clone(),
+                        variant: external::Variant::of(foundation.config.auth.external.as_deref()),
+                        default_domain_id: foundation.config.identity.default_domain_id.as_str().into(),
+                    };
+                    methods.insert("external", Box::new(method));
                 }
                 "token" => {
                     let method = rescope::TokenMethod {
@@ -234,20 +246,21 @@ impl Auth {
 
     /// Deletes what is kept of earlier logins and no longer matters.
     pub(crate) async fn prune(&self) -> Result<()> {
-        totp::forget_used_passcodes(&self.foundation).await
+        totp::forget_used_passcodes(&self.foundation).await?;
+        self.identity.prune_failures().await
     }
 
     fn not_supported(&self, method: &str) -> Error {
         let configured = &self.foundation.config.auth.methods;
         if configured.iter().any(|name| name == method) {
-            // It needs what only a web server can say (external), or is not built; start-up names those.
+            // It is not built; start-up names it.
             return Error::unauthorized(format!("nothing is known to the authentication method {method}"));
         }
         Error::auth_method(configured, format!("the authentication method {method} is not supported"))
     }
 
     async fn prove(&self, request: &AuthRequest, circumstances: &Circumstances<'_>) -> Result<Vec<(String, Proof)>> {
-        let mut proofs = Vec::new();
+        let mut proofs = Vec::from_iter(self.prove_unasked(request, circumstances).await?);
         for (name, payload) in &request.methods {
             let Some(method) = self.methods.get(name.as_str()) else { continue };
             let outcome = method.authenticate(payload, request, circumstances).await;
@@ -255,6 +268,32 @@ impl Auth {
             proofs.push((name.clone(), outcome?));
         }
         Ok(proofs)
+    }
+
+    /// What a trusted proxy has proven counts also where the request does not name the method; if it proves nobody, that
+    /// is no reason to refuse what the request names (`keystone.api._shared.authentication.authenticate`).
+    async fn prove_unasked(
+        &self,
+        request: &AuthRequest,
+        circumstances: &Circumstances<'_>,
+    ) -> Result<Option<(String, Proof)>> {
+        const EXTERNAL: &str = "external";
+        let named = request.methods.iter().any(|(name, _)| name == EXTERNAL);
+        let (Some(method), Some(_), false) = (self.methods.get(EXTERNAL), circumstances.external, named) else {
+            return Ok(None);
+        };
+        let outcome = method.authenticate(&Map::new(), request, circumstances).await;
+        match outcome {
+            Ok(_) => {
+                self.foundation.events.emit(authentication_event(&outcome, &Map::new(), circumstances.initiator));
+                Ok(outcome.ok().map(|proof| (EXTERNAL.to_owned(), proof)))
+            }
+            Err(refused) if refused.error.kind == ErrorKind::Unauthorized => {
+                tracing::debug!(detail = refused.error.detail_text(), "what the proxy says proves nobody");
+                Ok(None)
+            }
+            Err(refused) => Err(refused.error),
+        }
     }
 
     /// Adds what a receipt has proven before. It ends with the tokens of its user, by a new password for example, which

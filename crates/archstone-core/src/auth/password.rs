@@ -18,13 +18,14 @@ impl AuthMethod for PasswordMethod {
         &'a self,
         payload: &'a Map<String, Value>,
         _: &'a AuthRequest,
-        _: &'a Circumstances<'_>,
+        circumstances: &'a Circumstances<'_>,
     ) -> BoxFuture<'a, Result<Proof, LoginRefused>> {
         async move {
             let user = self.users.find("password", payload).await?;
             let password = payload.get("user").and_then(|user| user.get("password")).and_then(Value::as_str);
             let password = Password::new(password.unwrap_or_default().to_owned());
-            let user = self.users.identity.authenticate_password(user, password).await?;
+            let user =
+                self.users.identity.authenticate_password(user, password, circumstances.initiator.source).await?;
             Ok(Proof::of(user))
         }
         .boxed()

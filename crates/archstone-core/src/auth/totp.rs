@@ -32,17 +32,29 @@ impl AuthMethod for TotpMethod {
         &'a self,
         payload: &'a Map<String, Value>,
         _: &'a AuthRequest,
-        _: &'a Circumstances<'_>,
+        circumstances: &'a Circumstances<'_>,
     ) -> BoxFuture<'a, Result<Proof, LoginRefused>> {
         async move {
             let user = self.users.find("totp", payload).await?.filter(|user| user.enabled);
             let passcode = payload.get("user").and_then(|user| user.get("passcode")).and_then(Value::as_str);
-            match self.step_of(user.as_ref(), passcode.unwrap_or_default()).await? {
-                Some((user, step)) => {
-                    self.use_up(user, step, passcode.unwrap_or_default()).await?;
+            let passcode = passcode.unwrap_or_default();
+            let identity = &self.users.identity;
+            let lock = identity.passcode_lock(user.as_ref(), circumstances.initiator.source).await?;
+            let proven = match self.step_of(user.as_ref(), passcode).await? {
+                _ if lock.is_locked() => Err("locked out"),
+                Some((user, step)) if self.use_up(user, step, passcode).await? => Ok(user),
+                Some(_) => Err("passcode was used before"),
+                None => Err("wrong passcode"),
+            };
+            match proven {
+                Ok(user) => {
+                    identity.forget_wrong_passcodes(&lock).await?;
                     Ok(Proof::of(user.clone()))
                 }
-                None => Err(wrong(user.as_ref(), "wrong passcode")),
+                Err(why) => {
+                    identity.count_wrong_passcode(&lock).await?;
+                    Err(wrong(user.as_ref(), why))
+                }
             }
         }
         .boxed()
@@ -68,16 +80,15 @@ impl TotpMethod {
         Ok(user.zip(step.filter(|_| has_seed)))
     }
 
-    /// 401 for a passcode that was used already.
-    async fn use_up(&self, user: &User, step: u64, passcode: &str) -> Result<(), LoginRefused> {
+    /// Remembers that a passcode was used; false if it was before.
+    async fn use_up(&self, user: &User, step: u64, passcode: &str) -> Result<bool> {
         let step = i64::try_from(step).map_err(|_| Error::internal("the clock stands beyond all time steps"))?;
         let id = &user.id;
-        let db = &self.foundation.db;
-        let used = db.write(|tx| Box::pin(sql::insert_passcode(tx, id, step, passcode))).await;
+        let used = self.foundation.db.write(|tx| Box::pin(sql::insert_passcode(tx, id, step, passcode))).await;
         match used {
-            Err(error) if error.is_conflict() => Err(wrong(Some(user), "passcode was used before")),
-            Err(error) => Err(Error::from(error).into()),
-            Ok(()) => Ok(()),
+            Err(error) if error.is_conflict() => Ok(false),
+            Err(error) => Err(error.into()),
+            Ok(()) => Ok(true),
         }
     }
 }
@@ -95,7 +106,7 @@ fn now_step(foundation: &Foundation) -> u64 {
 }
 
 fn wrong(user: Option<&User>, why: &str) -> LoginRefused {
-    let whose = user.map_or("an unknown or disabled user", |user| &user.id);
+    let whose = user.map_or("an unknown or disabled user", |user| &*user.id);
     LoginRefused {
         error: Error::unauthorized(format!("{why} for {whose}")),
         user_id: user.map(|user| user.id.clone()),

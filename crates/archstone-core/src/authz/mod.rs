@@ -12,6 +12,7 @@ pub mod policy;
 mod target;
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
@@ -105,8 +106,10 @@ pub struct Origin {
     pub request_id: Option<String>,
     /// `req-<uuid>` that the client sent.
     pub global_request_id: Option<String>,
-    /// The client's network address.
+    /// The client's network address, as any proxy tells it: for the record, not for decisions.
     pub address: Option<String>,
+    /// The client's network address, as far as it can be believed: the word of `[archstone] trusted_proxies` only.
+    pub source: Option<IpAddr>,
     /// The client's `User-Agent`.
     pub agent: Option<String>,
 }

@@ -17,6 +17,7 @@ pub(crate) fn check_values(config: &Config) -> Vec<Problem> {
     if config.archstone.listen.iter().any(|listen| !is_address(listen)) {
         found.add("archstone", "listen", "must be host:port, for example 127.0.0.1:5000 or [::1]:5000");
     }
+    check_proxies(&mut found);
     if config.auth.methods.is_empty() {
         found.add("auth", "methods", "must name at least one method");
     }
@@ -43,6 +44,25 @@ pub(crate) fn check_values(config: &Config) -> Vec<Problem> {
         found.add("security_compliance", "invalid_password_hash_function", &text);
     }
     found.list
+}
+
+/// A header that nobody is believed in would be a door that never opens, or one that opens to all.
+fn check_proxies(found: &mut Problems<'_>) {
+    let options = &found.config.archstone;
+    for (name, header) in
+        [("remote_user_header", &options.remote_user_header), ("remote_domain_header", &options.remote_domain_header)]
+    {
+        let Some(header) = header else { continue };
+        if !header.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
+            found.add("archstone", name, "must be the name of a header: letters, digits and hyphens");
+        }
+        if options.trusted_proxies.is_empty() {
+            found.add("archstone", name, "needs [archstone] trusted_proxies: only those are believed");
+        }
+    }
+    if options.remote_domain_header.is_some() && options.remote_user_header.is_none() {
+        found.add("archstone", "remote_domain_header", "needs [archstone] remote_user_header");
+    }
 }
 
 fn is_address(text: &str) -> bool {

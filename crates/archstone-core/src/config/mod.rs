@@ -13,6 +13,7 @@
 mod check;
 mod field;
 mod files;
+mod network;
 mod options;
 mod report;
 mod sections;
@@ -25,6 +26,7 @@ use oslo_config::{Origin, Schema, Settings, Sources, UnknownName};
 pub use check::check_environment;
 pub use field::Secret;
 pub use files::{Given, Named};
+pub use network::Network;
 pub(crate) use options::is_secret;
 pub use report::{Level, Problem, Warning};
 pub use sections::*;

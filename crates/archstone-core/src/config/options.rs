@@ -13,7 +13,13 @@ const OWN: &[(&str, &str, bool, Option<&str>)] = &[
     ("foreign_write_bound", "Float(min=0)", false, Some("1.0")),
     ("hash_threads", "Integer(min=1, max=1024)", false, None),
     ("listen", "String", true, None),
+    ("lockout_by", "String(choices=['network', 'user'])", false, Some("network")),
+    ("lockout_ipv4_prefix", "Integer(min=8, max=32)", false, Some("24")),
+    ("lockout_ipv6_prefix", "Integer(min=16, max=128)", false, Some("64")),
     ("max_request_header_size", "Integer(min=1024, max=1048576)", false, Some("16384")),
+    ("remote_domain_header", "String", false, None),
+    ("remote_user_header", "String", false, None),
+    ("trusted_proxies", "List(item=String)", false, None),
     ("workers", "Integer(min=1, max=1024)", false, None),
 ];
 

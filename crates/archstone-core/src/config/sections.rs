@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use oslo_config::{Origin, Settings};
 
 use super::field::{Reader, Secret, words};
+use super::network::Network;
 use super::report::Problem;
 
 words! {
@@ -76,6 +77,16 @@ words! {
         Basic = "basic",
         /// CADF events.
         Cadf = "cadf",
+    }
+}
+
+words! {
+    /// Whose failed logins are counted together.
+    LockoutBy {
+        /// Those of a user from one network.
+        Network = "network",
+        /// Those of a user, from wherever they come: as the reference does it.
+        User = "user",
     }
 }
 
@@ -185,6 +196,18 @@ sections! {
         /// Seconds for which an answer from memory may miss a write of another program on the same
         /// database where no triggers report it.
         foreign_write_bound: f64,
+        /// Whose failed logins are counted together.
+        lockout_by: LockoutBy,
+        /// Bits of an IPv4 address that make a network for that.
+        lockout_ipv4_prefix: u32,
+        /// Bits of an IPv6 address that make a network for that.
+        lockout_ipv6_prefix: u32,
+        /// Proxies that are believed in who and where the client is.
+        trusted_proxies: Vec<Network>,
+        /// The header in which they name the user that they have authenticated.
+        remote_user_header: Option<String>,
+        /// The header in which they name that user's domain.
+        remote_domain_header: Option<String>,
     }
     /// `[assignment]`
     assignment: AssignmentSection, "assignment" {
@@ -195,6 +218,8 @@ sections! {
     auth: AuthSection, "auth" {
         /// Methods by which clients may log in.
         methods: Vec<String>,
+        /// Where the name of an external user is looked for: `DefaultDomain` or `Domain`.
+        external: Option<String>,
     }
     /// `[catalog]`
     catalog: CatalogSection, "catalog" {

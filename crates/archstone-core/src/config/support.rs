@@ -43,11 +43,11 @@ const TRACING: &str = "OpenTelemetry tracing";
 const HEALTHCHECK: &str = "the reference's health check";
 
 /// Methods by which clients can log in.
-const METHODS: &[&str] = &["application_credential", "ec2credential", "password", "token", "totp"];
+const METHODS: &[&str] = &["application_credential", "ec2credential", "external", "password", "token", "totp"];
 
 /// Other methods of the reference. They may be configured: nobody gets in by one that is not built. Any other name
 /// is that of somebody's own plugin.
-const METHODS_NOT_BUILT: &[&str] = &["external", "kerberos", "mapped", "oauth1", "openid", "saml2", "x509"];
+const METHODS_NOT_BUILT: &[&str] = &["kerberos", "mapped", "oauth1", "openid", "saml2", "x509"];
 
 /// Group (`*`: any), option (`*`: any), what becomes of it. The first row that fits counts.
 #[rustfmt::skip]

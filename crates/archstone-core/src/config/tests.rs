@@ -79,8 +79,8 @@ fn options_of_unbuilt_features_warn_only_when_changed() {
 
 #[test]
 fn methods_that_are_not_built_warn_when_asked_for() {
-    let asked = warnings("[auth]\nmethods = password, totp, x509, external\n");
-    assert_eq!(asked, ["k.conf:2: [auth] methods names x509, external: not built yet, so that nobody gets in by it"]);
+    let asked = warnings("[auth]\nmethods = password, totp, x509, external, saml2\n");
+    assert_eq!(asked, ["k.conf:2: [auth] methods names x509, saml2: not built yet, so that nobody gets in by it"]);
     let default = Config::default().auth.methods.join(",");
     assert_eq!(warnings(&format!("[auth]\nmethods = {default}")), [""; 0]);
 }
@@ -151,6 +151,11 @@ fn values_must_fit_each_other() {
         "[security_compliance]\ninvalid_password_hash_function = md4",
         "[archstone]\nlisten = [::1]",
         "[archstone]\nforeign_write_bound = inf",
+        "[archstone]\ntrusted_proxies = 10.0.0.1, proxy.example",
+        "[archstone]\nremote_user_header = X-Remote-User",
+        "[archstone]\ntrusted_proxies = ::1\nremote_user_header = X Remote",
+        "[archstone]\ntrusted_proxies = ::1\nremote_domain_header = X-Remote-Domain",
+        "[archstone]\nlockout_by = address",
     ] {
         assert_eq!(problems(text).len(), 1, "{text}: {:?}", problems(text));
     }

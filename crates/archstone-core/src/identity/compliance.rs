@@ -7,7 +7,7 @@ use fancy_regex::{Regex, RegexBuilder};
 
 use super::options::{UserOption, UserOptions};
 use super::password::{PartialHash, Password};
-use super::sql::{StoredLocal, StoredPassword};
+use super::sql::{Failures, StoredPassword};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::id::UserId;
@@ -151,17 +151,40 @@ impl Compliance {
         ))
     }
 
-    /// Whether a user's account is locked because of failed logins.
-    pub(super) fn lock(&self, local: &StoredLocal, options: &UserOptions, now: Timestamp) -> Lock {
+    /// What failed logins did to an account.
+    pub(super) fn lock(&self, failures: &Failures, options: &UserOptions, now: Timestamp) -> Lock {
+        if failures.count == 0 {
+            return Lock::Clean;
+        }
         if options.is_set(UserOption::IgnoreLockoutFailureAttempts) {
             return Lock::Open;
         }
         match self.lockout_failure_attempts {
-            Some(most) if local.failed_auth_count >= most => {}
+            Some(most) if failures.count >= most => {}
             _ => return Lock::Open,
         }
-        let (Some(duration), Some(last)) = (self.lockout_duration, local.failed_auth_at) else { return Lock::Locked };
-        if last.plus_seconds(duration) > now { Lock::Locked } else { Lock::Expired }
+        let Some(end) = self.lock_end(failures) else { return Lock::Locked };
+        if end > now { Lock::Locked } else { Lock::Expired }
+    }
+
+    /// When a lock by these failures ends; `None` if it does not by itself.
+    pub(super) fn lock_end(&self, failures: &Failures) -> Option<Timestamp> {
+        Some(failures.last?.plus_seconds(self.lockout_duration?))
+    }
+
+    /// Whether failed logins have consequences.
+    pub(super) fn watches_failures(&self) -> bool {
+        self.lockout_failure_attempts.is_some()
+    }
+
+    /// How long a lock holds, if it ends by itself.
+    pub(super) fn lockout_seconds(&self) -> Option<i64> {
+        self.lockout_duration
+    }
+
+    /// The number of failures that lock for ever, if locks do not end by themselves.
+    pub(super) fn locks_for_ever_from(&self) -> Option<i64> {
+        if self.lockout_duration.is_some() { None } else { self.lockout_failure_attempts }
     }
 
     /// Whether a user counts as enabled: the stored flag, unless the account was not used for too long.
@@ -198,8 +221,10 @@ pub(super) enum SetBy {
 
 /// What failed logins did to an account.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Lock {
-    /// Nothing.
+pub(crate) enum Lock {
+    /// Nothing: there are none.
+    Clean,
+    /// Nothing so far.
     Open,
     /// It is locked now.
     Locked,

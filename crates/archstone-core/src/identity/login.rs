@@ -1,15 +1,18 @@
 //! Proving a password, and changing one's own (`keystone.identity.backends.sql.Identity.authenticate`).
 //!
 //! **Invariant:** to the caller, and to a clock, an unknown user, a wrong password, a locked and a disabled account are
-//! the same: 401 after one hash. Only who knows the password learns that it has expired.
+//! the same: 401 after one hash, and after one count where failures are counted. Only who knows the password learns that it has expired.
+
+use std::net::IpAddr;
 
 use archstone_db::Tx;
 use serde_json::{Map, Value};
 
 use super::compliance::{Lock, SetBy, is_expired, password_expired};
+use super::lockout::Factor;
 use super::password::Password;
-use super::sql::{self, StoredLocal, StoredPassword, StoredUser};
-use super::{Identity, User, UserOption};
+use super::sql::{self, StoredPassword, StoredUser};
+use super::{Identity, User, UserOption, UserOptions};
 use crate::authz::Allowed;
 use crate::error::{Error, Result};
 use crate::events::{AUTHENTICATE, Event};
@@ -66,12 +69,13 @@ impl Identity {
         &self,
         user: Option<User>,
         password: Password,
+        source: Option<IpAddr>,
     ) -> Result<User, LoginRefused> {
         let stored = match user {
             Some(user) => sql::get_user(&self.foundation.db, &user.id).await?,
             None => None,
         };
-        let (stored, proven) = self.prove(stored, password).await?;
+        let (stored, proven) = self.prove(stored, password, source).await?;
         match proven {
             Proven::Valid => Ok(self.user_from(stored)),
             Proven::Expired => Err(LoginRefused {
@@ -94,7 +98,7 @@ impl Identity {
         new: Password,
     ) -> Result<PreparedPasswordChange> {
         let user = sql::get_user(&self.foundation.db, id).await?;
-        let (user, _) = match self.prove(user, original).await {
+        let (user, _) = match self.prove(user, original, allowed.initiator().source).await {
             Ok(proven) => proven,
             Err(refused) => {
                 self.report_failed_login(allowed, id, &refused);
@@ -131,7 +135,12 @@ impl Identity {
     }
 
     /// The user, and what the password proves of it.
-    async fn prove(&self, user: Option<StoredUser>, password: Password) -> Result<(StoredUser, Proven), LoginRefused> {
+    async fn prove(
+        &self,
+        user: Option<StoredUser>,
+        password: Password,
+        source: Option<IpAddr>,
+    ) -> Result<(StoredUser, Proven), LoginRefused> {
         let now = self.foundation.time.now();
         let current = user.as_ref().and_then(StoredUser::current_password);
         // Also for a locked account, or none, whose answer must not come sooner.
@@ -139,31 +148,41 @@ impl Identity {
             Some(hash) => self.verify_secret(password.clone(), hash).await?,
             None => self.verify_nothing(password.clone()).await.map(|()| false)?,
         };
-        let Some(user) = user else { return Err(self.wrong(None, &password)) };
-        let Some(local) = &user.local else { return Err(self.wrong(Some(&user.id), &password)) };
+        let local = user.as_ref().and_then(|user| Some((user, user.local.as_ref()?)));
+        let counter = self.counter(local.map(|(user, local)| (&user.id, Some(local))), Factor::Password, source);
+        let none = UserOptions::default();
+        let lock = self.lock(counter.as_ref(), user.as_ref().map_or(&none, |user| &user.options)).await?;
+        let nobody = || self.counter(None, Factor::Password, source);
+        let (Some(user), true) = (&user, local.is_some()) else {
+            self.count_failure(nobody().as_ref(), Lock::Clean).await?;
+            return Err(self.wrong(user.as_ref().map(|user| &user.id), &password));
+        };
         let refused = |why: &str| LoginRefused {
             error: Error::unauthorized(format!("user {} {why}", user.id)),
             user_id: Some(user.id.clone()),
             partial_password_hash: None,
             reason: None,
         };
-        let lock = self.compliance.lock(local, &user.options, now);
         if lock == Lock::Locked {
+            self.count_failure(nobody().as_ref(), Lock::Clean).await?;
             let reason = Some((401, format!("The account of the user {} is locked.", user.id)));
             return Err(LoginRefused { reason, ..refused("is locked out") });
         }
         if !matches {
-            self.count_failure(local, lock, now).await?;
+            self.count_failure(counter.as_ref(), lock).await?;
             return Err(self.wrong(Some(&user.id), &password));
         }
         if !self.compliance.enabled(user.enabled, user.last_active(), &user.options, now.naive().date()) {
             return Err(refused("is disabled"));
         }
         if user.current_password().is_some_and(|current| is_expired(current, &user.options, now)) {
-            return Ok((user, Proven::Expired));
+            return Ok((user.clone(), Proven::Expired));
         }
-        self.note_success(&user, local, now).await?;
-        Ok((user, Proven::Valid))
+        if lock != Lock::Clean {
+            self.forget_failures(counter.as_ref()).await?;
+        }
+        self.note_success(user, now).await?;
+        Ok((user.clone(), Proven::Valid))
     }
 
     fn wrong(&self, user: Option<&UserId>, password: &Password) -> LoginRefused {
@@ -176,33 +195,21 @@ impl Identity {
         }
     }
 
-    async fn count_failure(&self, local: &StoredLocal, lock: Lock, now: Timestamp) -> Result<()> {
-        self.foundation
-            .db
-            .write(|tx| {
-                Box::pin(async move {
-                    if lock == Lock::Expired {
-                        sql::reset_failures(tx, local).await?;
-                    }
-                    sql::count_failure(tx, local, now).await
-                })
-            })
-            .await
-    }
-
-    /// Writes only what changes: nothing on a user's second login of a day.
-    async fn note_success(&self, user: &StoredUser, local: &StoredLocal, now: Timestamp) -> Result<()> {
+    /// Writes only what changes: nothing on a user's second login of a day. What Python Keystone has counted is forgotten
+    /// as well.
+    async fn note_success(&self, user: &StoredUser, now: Timestamp) -> Result<()> {
         let today = now.naive().date();
         let first_today = user.last_active_at != Some(today);
-        if !first_today && !local.has_failures() {
+        let failed = user.local.as_ref().filter(|local| local.has_failures());
+        if !first_today && failed.is_none() {
             return Ok(());
         }
         self.foundation
             .db
             .write(|tx| {
                 Box::pin(async move {
-                    if local.has_failures() {
-                        sql::reset_failures(tx, local).await?;
+                    if let Some(local) = failed {
+                        sql::reset_local_failures(tx, local).await?;
                     }
                     if first_today {
                         sql::set_last_active(tx, &user.id, today).await?;

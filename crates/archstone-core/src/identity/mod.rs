@@ -12,6 +12,7 @@
 mod compliance;
 mod expiry_filter;
 mod group;
+mod lockout;
 mod login;
 mod options;
 pub mod password;
@@ -35,6 +36,7 @@ use password::{HashAlgorithm, HashOptions, HashPool, Hasher, PasswordError};
 
 pub use group::GroupPatch;
 pub(crate) use group::membership_event;
+pub use lockout::FailedLogins;
 pub use login::LoginRefused;
 pub use options::{UserOption, UserOptionChanges, UserOptions};
 pub use password::Password;

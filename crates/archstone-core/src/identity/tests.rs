@@ -57,7 +57,7 @@ impl Case {
 
     async fn log_in(&self, id: &UserId, password: &str) -> Result<User> {
         let user = self.identity.get_user_for_token(id).await?;
-        Ok(self.identity.authenticate_password(user, password.into()).await?)
+        Ok(self.identity.authenticate_password(user, password.into(), None).await?)
     }
 
     async fn names(&self, query: ListQuery) -> Vec<String> {
@@ -424,7 +424,7 @@ async fn a_wrong_password_is_reported_by_a_part_of_its_hash() {
         assert_eq!(event.details["partial_password_hash"].as_str().unwrap().len(), 5);
         let refused = async |password: &str| {
             let user = case.identity.get_user_for_token(&id).await.unwrap();
-            case.identity.authenticate_password(user, password.into()).await.unwrap_err()
+            case.identity.authenticate_password(user, password.into(), None).await.unwrap_err()
         };
         assert_eq!(refused("wrong").await.partial_password_hash, event_hash(&event));
         let disabled = refused("pw").await;
@@ -679,9 +679,9 @@ async fn cve_2018_20170_an_unknown_user_costs_a_hash() {
         let identity = Identity::new(Foundation { time, ..foundation(db, config) }).unwrap();
         // That a hash is made shows where making one fails.
         let too_long = || Password::new("x".repeat(73));
-        let error = Error::from(identity.authenticate_password(None, too_long()).await.unwrap_err());
+        let error = Error::from(identity.authenticate_password(None, too_long(), None).await.unwrap_err());
         assert_eq!(error.kind, ErrorKind::ForbiddenOpen);
-        let error = Error::from(identity.authenticate_password(None, "short".into()).await.unwrap_err());
+        let error = Error::from(identity.authenticate_password(None, "short".into(), None).await.unwrap_err());
         assert_eq!(error.kind, ErrorKind::Unauthorized);
     })
     .await;

@@ -284,7 +284,10 @@ impl Identity {
         sql::update_user(tx, &user).await?;
         sql::replace_options(tx, id, &user.options).await?;
         if let Some(local) = user.local.as_ref().filter(|local| user.enabled && local.has_failures()) {
-            sql::reset_failures(tx, local).await?;
+            sql::reset_local_failures(tx, local).await?;
+        }
+        if user.enabled && self.compliance.watches_failures() {
+            sql::delete_failures_of_users(tx, std::slice::from_ref(id)).await?;
         }
         if let Some(name) = &patch.name {
             self.rename(tx, &user, name).await?;

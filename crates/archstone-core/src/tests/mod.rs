@@ -2,6 +2,8 @@
 
 mod coherence;
 mod ec2;
+mod external;
+mod lockout;
 mod login;
 mod receipts;
 mod tokens;
@@ -18,7 +20,7 @@ use serde_json::{Value, json};
 use crate::Core;
 use crate::assignment::{Actor, Grant, GrantTarget};
 use crate::auth::Circumstances;
-use crate::authz::{Allowed, Initiator};
+use crate::authz::{Allowed, Initiator, Origin};
 use crate::bootstrap::{Bootstrap, EndpointUrls};
 use crate::error::{ErrorKind, Result};
 use crate::foundation::Foundation;
@@ -81,13 +83,18 @@ impl Cloud {
 
     /// A node with connections and memory of its own.
     async fn node(&self, name: &str) -> Core {
+        self.node_with(name, "").await
+    }
+
+    /// A node with further configuration.
+    async fn node_with(&self, name: &str, further: &str) -> Core {
         let connect = ConnectOptions { writer: Some(name.to_owned()), ..options() };
         let db = Db::connect(&self.database.url, &connect).await.unwrap();
         let folder = self.folder.path().display();
         let config = format!(
-            "[auth]\nmethods = password,token,application_credential,totp,ec2credential\n[identity]\npassword_hash_rounds = 4\n[token]\nallow_expired_window = 100\n[receipt]\nexpiration = 30\n\
+            "[auth]\nmethods = password,token,application_credential,totp,ec2credential,external\n[identity]\npassword_hash_rounds = 4\n[token]\nallow_expired_window = 100\n[receipt]\nexpiration = 30\n\
              [fernet_tokens]\nkey_repository = {folder}/keys\n[fernet_receipts]\nkey_repository = {folder}/keys\n\
-             [credential]\nkey_repository = {folder}/credential-keys\n"
+             [credential]\nkey_repository = {folder}/credential-keys\n{further}"
         );
         let foundation = Foundation {
             time: self.time.clone(),
@@ -135,12 +142,20 @@ async fn authenticate(core: &Core, identity: Value, scope: Value) -> Result<Issu
     continue_with(core, None, identity, scope).await
 }
 
+/// As a client at this address.
+async fn authenticate_from(core: &Core, address: &str, identity: Value) -> Result<IssuedToken> {
+    let initiator = Origin { source: Some(address.parse().unwrap()), ..Origin::default() }.into();
+    let circumstances = Circumstances { initiator: &initiator, receipt: None, external: None };
+    let auth = json!({"identity": identity, "scope": "unscoped"});
+    core.auth.authenticate(auth.as_object().unwrap(), &circumstances).await
+}
+
 async fn continue_with(core: &Core, receipt: Option<&str>, identity: Value, scope: Value) -> Result<IssuedToken> {
     let mut auth = json!({"identity": identity});
     if !scope.is_null() {
         auth["scope"] = scope;
     }
-    let circumstances = Circumstances { initiator: &Initiator::default(), receipt };
+    let circumstances = Circumstances { initiator: &Initiator::default(), receipt, external: None };
     core.auth.authenticate(auth.as_object().unwrap(), &circumstances).await
 }
 

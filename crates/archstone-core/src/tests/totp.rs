@@ -10,12 +10,17 @@ use crate::error::{ErrorKind, Result};
 use crate::identity::UserPatch;
 use crate::token::IssuedToken;
 
-const PHONE: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
+pub(super) const PHONE: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
 const TABLET: &str = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP";
 
 /// A node, and alice with these secrets.
 async fn node_with(cloud: &Cloud, blobs: &[&str]) -> Core {
     let core = cloud.node("node").await;
+    store_seeds(cloud, &core, blobs).await;
+    core
+}
+
+pub(super) async fn store_seeds(cloud: &Cloud, core: &Core, blobs: &[&str]) {
     for blob in blobs {
         let new = NewCredential {
             user_id: cloud.alice.clone(),
@@ -26,11 +31,10 @@ async fn node_with(cloud: &Cloud, blobs: &[&str]) -> Core {
         };
         core.credential.create(&allowed(), new).await.unwrap();
     }
-    core
 }
 
 /// The passcode of this seed so many windows ago.
-fn passcode(cloud: &Cloud, seed: &str, ago: u64) -> String {
+pub(super) fn passcode(cloud: &Cloud, seed: &str, ago: u64) -> String {
     let step = u64::try_from(cloud.time.now().seconds()).unwrap() / 30 - ago;
     String::from_utf8(Seed::parse(seed).unwrap().passcode(step).to_vec()).unwrap()
 }

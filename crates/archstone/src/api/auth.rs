@@ -62,6 +62,7 @@ async fn issue(call: Call) -> Result<Reply> {
     let circumstances = Circumstances {
         initiator: &call.initiator,
         receipt: call.headers().get(RECEIPT).map(|value| value.to_str().unwrap_or("?")).filter(|text| !text.is_empty()),
+        external: call.external.as_ref(),
     };
     let issued = call.core.auth.authenticate(auth, &circumstances).await?;
     Ok(token_reply(&call, StatusCode::CREATED, &issued.token, &issued.text))

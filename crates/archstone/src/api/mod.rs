@@ -17,6 +17,7 @@ mod endpoints;
 mod grants;
 mod groups;
 mod limits;
+mod lockout;
 mod policies;
 mod projects;
 mod regions;
@@ -56,6 +57,7 @@ fn routes() -> Routes {
     endpoint_filter::routes(&mut routes);
     groups::routes(&mut routes);
     limits::routes(&mut routes);
+    lockout::routes(&mut routes);
     policies::routes(&mut routes);
     projects::routes(&mut routes);
     regions::routes(&mut routes);

@@ -206,7 +206,7 @@ async fn revoke_tokens(call: Call) -> Result<Reply> {
 }
 
 /// A user that does not exist is no target: the policy then decides between 403 and 404.
-async fn target(call: &Call, id: &UserId) -> Result<Target> {
+pub(super) async fn target(call: &Call, id: &UserId) -> Result<Target> {
     call.require_authenticated()?;
     Ok(Target::none().and_found("user", call.core.identity.user_target(id).await?))
 }

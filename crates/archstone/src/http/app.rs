@@ -23,6 +23,7 @@ use super::call::{Call, without_trailing_slash};
 use super::cors::Cors;
 use super::error::{self, ErrorContext};
 use super::guard::{self, Identified};
+use super::proxy::{external_user, peer_address, source_address};
 use super::query::Query;
 use super::reply::Reply;
 use super::routes::{Route, Routes};
@@ -68,7 +69,8 @@ impl App {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let request_id = format!("req-{}", uuid::Uuid::new_v4());
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
+        parts.extensions.insert(peer);
         let parts = Arc::new(parts);
         let limit = self.core.config.oslo_middleware.max_request_body_size;
         let reply = match read_body(&parts, body, limit).await {
@@ -78,13 +80,13 @@ impl App {
                 reply.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
                 return finish_bare(reply, &parts, &self.cors);
             }
-            Ok(body) => self.answer(&parts, body, &request_id, peer).await,
+            Ok(body) => self.answer(&parts, body, &request_id).await,
         };
         finish(reply, &parts, &request_id, &self.cors)
     }
 
-    async fn answer(&self, parts: &Arc<Parts>, body: Bytes, request_id: &str, peer: Peer) -> Reply {
-        let initiator = initiator(&self.core.config, parts, request_id, peer);
+    async fn answer(&self, parts: &Arc<Parts>, body: Bytes, request_id: &str) -> Reply {
+        let initiator = initiator(&self.core.config, parts, request_id);
         let identified = match guard::identify(&self.core, parts).await {
             Ok(identified) => identified,
             Err(refusal) => return self.error_reply(&refusal.error, parts, refusal.middleware),
@@ -148,6 +150,7 @@ impl App {
             moment,
             subject: OnceCell::new(),
             initiator,
+            external: external_user(&self.core.config, parts),
         };
         (route.handler)(call).await
     }
@@ -211,14 +214,16 @@ fn decode_parameters(parameters: &matchit::Params<'_, '_>) -> Option<Vec<(String
         .collect()
 }
 
-pub(super) fn initiator(config: &Config, parts: &Parts, request_id: &str, peer: Peer) -> Initiator {
+pub(super) fn initiator(config: &Config, parts: &Parts, request_id: &str) -> Initiator {
     let header = |name: HeaderName| parts.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let forwarded = client_address(config, parts);
+    let peer = peer_address(parts);
     let origin = Origin {
         request_id: Some(request_id.to_owned()),
         global_request_id: header(REQUEST_ID)
             .filter(|id| id.strip_prefix("req-").is_some_and(|uuid| uuid::Uuid::try_parse(uuid).is_ok())),
-        address: forwarded.or_else(|| peer.address.map(|address| address.ip().to_string())),
+        address: forwarded.or_else(|| peer.map(|address| address.to_string())),
+        source: source_address(config, parts),
         agent: header(USER_AGENT),
     };
     origin.into()

@@ -5,10 +5,13 @@ use http::HeaderMap;
 use http::header::{FORWARDED, HOST};
 use http::request::Parts;
 
+use super::proxy::from_trusted_proxy;
+
 /// `http://host:port` as the client sees this service, without a trailing slash and without a version:
 /// `[DEFAULT] public_endpoint` if it is set, else out of the request. The scheme is `X-Forwarded-Proto`'s last value;
 /// the reference trusts one proxy, always. With `[oslo_middleware] enable_proxy_headers_parsing` it believes the
-/// first proxy in everything.
+/// first proxy in everything. A proxy of `[archstone] trusted_proxies` is believed in the path that it serves us below,
+/// which the reference learns from its web server (`SCRIPT_NAME`).
 pub(crate) fn base_url(config: &Config, request: &Parts) -> String {
     if let Some(url) = &config.default.public_endpoint {
         return url.trim_end_matches('/').to_owned();
@@ -50,6 +53,9 @@ impl<'a> Seen<'a> {
             host: request.headers.get(HOST).and_then(|value| value.to_str().ok()),
             prefix: "",
         };
+        if from_trusted_proxy(config, request) {
+            seen.prefix = header(&request.headers, "x-forwarded-prefix").unwrap_or_default();
+        }
         if config.oslo_middleware.enable_proxy_headers_parsing {
             seen.believe(&request.headers);
         }

@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use archstone_core::Core;
+use archstone_core::auth::ExternalUser;
 use archstone_core::authz::{Allowed, Initiator, Requester, Target};
 use archstone_core::error::{Error, Result};
 use archstone_core::freshness::Moment;
@@ -39,6 +40,8 @@ pub(crate) struct Call {
     /// The token that the request is about, once it was looked at.
     pub(super) subject: OnceCell<Arc<ValidatedToken>>,
     pub(crate) initiator: Initiator,
+    /// Whom a trusted proxy has authenticated.
+    pub(crate) external: Option<ExternalUser>,
 }
 
 impl Call {

@@ -13,6 +13,7 @@ mod guard;
 mod listener;
 #[cfg(test)]
 mod properties;
+mod proxy;
 mod query;
 mod remote_policy;
 mod reply;

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 
 use super::app::{Peer, initiator, parse_body};
 use super::base_url::base_url;
+use super::proxy::external_user;
 use super::query::Query;
 
 const HEADERS: [&str; 8] = [
@@ -34,6 +35,7 @@ fn value() -> impl Strategy<Value = HeaderValue> {
 fn parts(path: &str, headers: Vec<(usize, HeaderValue)>) -> Parts {
     let (mut parts, ()) = Request::new(()).into_parts();
     parts.uri = path.parse::<Uri>().unwrap_or_default();
+    parts.extensions.insert(Peer { address: Some((std::net::Ipv6Addr::LOCALHOST, 1).into()) });
     for (position, value) in headers {
         parts.headers.append(HeaderName::from_static(HEADERS[position]), value);
     }
@@ -48,11 +50,15 @@ proptest! {
         body in prop::collection::vec(any::<u8>(), 0..40),
         believed in any::<bool>(),
     ) {
-        let text = format!("[oslo_middleware]\nenable_proxy_headers_parsing = {believed}");
+        let text = format!(
+            "[oslo_middleware]\nenable_proxy_headers_parsing = {believed}\n[archstone]\ntrusted_proxies = ::1\n\
+             remote_user_header = x-forwarded-host"
+        );
         let config = Config::from_text(&text).unwrap();
         let parts = parts(&path, headers);
         prop_assert!(base_url(&config, &parts).starts_with("http"));
-        initiator(&config, &parts, "req-1", Peer::default());
+        initiator(&config, &parts, "req-1");
+        external_user(&config, &parts);
         if let Ok(body) = parse_body(&parts, &Bytes::from(body)) {
             prop_assert!(body.is_object());
         }

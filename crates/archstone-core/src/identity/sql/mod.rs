@@ -1,11 +1,13 @@
 //! Queries of the tables of users and groups.
 
 mod group;
+mod lockout;
 mod page;
 mod password;
 mod user;
 
 pub(super) use group::*;
+pub(super) use lockout::*;
 pub(super) use page::*;
 pub(super) use password::*;
 pub(super) use user::*;

@@ -1,10 +1,10 @@
-//! Passwords and the counters of failed logins.
+//! Passwords.
 
 use archstone_db::Tx;
-use archstone_db::tables::{LocalUser as LocalTable, Password as PasswordTable};
+use archstone_db::tables::Password as PasswordTable;
 use sea_query::{Expr, ExprTrait as _, Query as Sql};
 
-use super::user::{StoredLocal, StoredPassword};
+use super::user::StoredPassword;
 use crate::error::Result;
 use crate::identity::compliance::NewPassword;
 use crate::time::Timestamp;
@@ -69,29 +69,6 @@ pub(in crate::identity) async fn expire_passwords(
         .value(PasswordTable::ExpiresAt, now.naive())
         .value(PasswordTable::ExpiresAtInt, now.micros())
         .and_where(Expr::col(PasswordTable::Id).is_in(valid));
-    tx.execute(&update).await?;
-    Ok(())
-}
-
-/// Counts one more failed login, in the database, since others fail at the same time.
-pub(in crate::identity) async fn count_failure(tx: &mut Tx<'_>, local: &StoredLocal, now: Timestamp) -> Result<()> {
-    let mut update = Sql::update();
-    update
-        .table(LocalTable::Table)
-        .value(LocalTable::FailedAuthCount, Expr::col(LocalTable::FailedAuthCount).if_null(0).add(1))
-        .value(LocalTable::FailedAuthAt, now.naive())
-        .and_where(Expr::col(LocalTable::Id).eq(local.id));
-    tx.execute(&update).await?;
-    Ok(())
-}
-
-pub(in crate::identity) async fn reset_failures(tx: &mut Tx<'_>, local: &StoredLocal) -> Result<()> {
-    let mut update = Sql::update();
-    update
-        .table(LocalTable::Table)
-        .value(LocalTable::FailedAuthCount, 0)
-        .value(LocalTable::FailedAuthAt, Option::<chrono::NaiveDateTime>::None)
-        .and_where(Expr::col(LocalTable::Id).eq(local.id));
     tx.execute(&update).await?;
     Ok(())
 }

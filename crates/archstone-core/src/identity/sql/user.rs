@@ -13,6 +13,7 @@ use chrono::{NaiveDate, NaiveDateTime};
 use sea_query::{Expr, ExprTrait as _, JoinType, Order, Query as Sql, SelectStatement};
 use serde_json::{Map, Value};
 
+use super::lockout::{Failures, delete_failures_of_users};
 use crate::error::{Result, Stored as _};
 use crate::id::{DomainId, ProjectId, UserId};
 use crate::identity::compliance::Compliance;
@@ -65,6 +66,11 @@ impl StoredLocal {
     /// Whether there is something to forget about failed logins.
     pub(in crate::identity) fn has_failures(&self) -> bool {
         self.failed_auth_count != 0 || self.failed_auth_at.is_some()
+    }
+
+    /// Them.
+    pub(in crate::identity) fn failures(&self) -> Failures {
+        Failures { count: self.failed_auth_count, last: self.failed_auth_at }
     }
 }
 
@@ -524,6 +530,7 @@ pub(in crate::identity) async fn insert_federated(
 /// Deletes users with all rows of the identity tables, children first: the databases that the reference made do not
 /// all cascade (SQLite).
 pub(in crate::identity) async fn delete_users(tx: &mut Tx<'_>, ids: &[UserId]) -> Result<()> {
+    delete_failures_of_users(tx, ids).await?;
     for ids in ids.chunks(super::CHUNK) {
         let ids = || ids.iter().map(|id| &**id);
         let mut local = Sql::select();

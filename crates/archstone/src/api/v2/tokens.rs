@@ -27,7 +27,7 @@ async fn issue(call: Call) -> Result<Reply> {
     let auth =
         call.body.get("auth").and_then(Value::as_object).ok_or_else(|| Error::missing("auth", "request body"))?;
     let auth = login(auth, &call.core.config.identity.default_domain_id)?;
-    let circumstances = Circumstances { initiator: &call.initiator, receipt: None };
+    let circumstances = Circumstances { initiator: &call.initiator, receipt: None, external: None };
     let issued = match call.core.auth.authenticate(&auth, &circumstances).await {
         Ok(issued) => issued,
         // Whoever speaks this API cannot go on with a receipt.
