@@ -42,7 +42,7 @@ def rows(server, statement):
 
 
 def described(server) -> set:
-    """Everything about the schema but our own tables, so that two can be compared."""
+    """Everything about the schema but our own tables and indexes, so that two can be compared."""
     kind = server.database.kind
     if kind == "postgresql":
         found = {(number, *row) for number, statement in enumerate(POSTGRESQL) for row in rows(server, statement)}
@@ -62,7 +62,8 @@ def described(server) -> set:
                 server, "SELECT type, tbl_name, name, sql FROM sqlite_master WHERE sql IS NOT NULL"
             )
         }
-    return {row for row in found if not any(str(cell).startswith((OURS, "ix_" + OURS)) for cell in row)}
+    ours = (OURS, "ix_" + OURS, f"KEY `ix_{OURS}")
+    return {row for row in found if not any(str(cell).startswith(ours) for cell in row)}
 
 
 def seeds(server):

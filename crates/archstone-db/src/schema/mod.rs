@@ -1,9 +1,10 @@
 //! The schema: Keystone 30.0.0's own, stamped as its Alembic would, and our few tables beside it.
 //!
 //! **Invariant:** a database that [`create`] made and one that Python Keystone's `db_sync` made differ in nothing but the
-//! `archstone_*` tables. (On PostgreSQL `db_sync` also leaves four trigger functions of old migrations behind, which
-//! nothing calls; they are left out.)
+//! `archstone_*` tables and the `ix_archstone_*` indexes. (On PostgreSQL `db_sync` also leaves four trigger functions of
+//! old migrations behind, which nothing calls; they are left out.)
 
+mod indexes;
 mod own;
 
 use std::collections::BTreeSet;

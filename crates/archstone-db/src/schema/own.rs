@@ -1,18 +1,19 @@
-//! Our own tables, beside the reference's: forward-only, with a version of their own.
+//! Our own tables beside the reference's, and our own indexes on those: forward-only, with a version of their own.
 //!
 //! Python Keystone's Alembic knows nothing of them and leaves them alone.
 
+use super::indexes;
 use crate::Dialect;
 
 /// The newest version; each step of [`migrations`] makes the next.
-pub(crate) const VERSION: u32 = 3;
+pub(crate) const VERSION: u32 = 4;
 
 /// What brings a database from `version - 1` to `version`, for each version from 1 on.
 pub(crate) fn migrations(dialect: Dialect) -> [&'static str; VERSION as usize] {
     match dialect {
-        Dialect::Sqlite => [SQLITE_1, FOREIGN_CLOCK, LOGINS],
-        Dialect::MySql => [MYSQL_1, FOREIGN_CLOCK, MYSQL_LOGINS],
-        Dialect::Postgres => [POSTGRESQL_1, FOREIGN_CLOCK, LOGINS],
+        Dialect::Sqlite => [SQLITE_1, FOREIGN_CLOCK, LOGINS, indexes::SQLITE],
+        Dialect::MySql => [MYSQL_1, FOREIGN_CLOCK, MYSQL_LOGINS, indexes::MYSQL],
+        Dialect::Postgres => [POSTGRESQL_1, FOREIGN_CLOCK, LOGINS, indexes::POSTGRESQL],
     }
 }
 
