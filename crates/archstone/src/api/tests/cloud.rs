@@ -182,6 +182,28 @@ async fn fill(app: &App, admin: &str) -> BTreeMap<&'static str, String> {
         "impersonation": false,
     }});
     ids.insert("trust_id", make("/v3/OS-TRUST/trusts", trust).await);
+    ids.insert("policy_id", make("/v3/policies", json!({"policy": {"type": "some", "blob": "{}"}})).await);
+    ids.extend(limits(app, admin, &ids).await);
     ids.insert("access", member(&ec2, json!({"tenant_id": ids["project_id"]}), "access").await);
     ids
+}
+
+/// Limits are made several at once.
+async fn limits(app: &App, admin: &str, ids: &BTreeMap<&'static str, String>) -> [(&'static str, String); 2] {
+    let post = async |name: &str, body: Value| {
+        let response = send(app, &Method::POST, &format!("/v3/{name}"), Some(admin), &json!({name: [body]})).await;
+        assert_eq!(response.status(), StatusCode::CREATED, "{name}");
+        let text = response.into_body().collect().await.unwrap().to_bytes();
+        let answer: Value = serde_json::from_slice(&text).unwrap();
+        answer[name][0]["id"].as_str().unwrap().to_owned()
+    };
+    let service = &ids["service_id"];
+    let default = json!({"service_id": service, "resource_name": "some", "default_limit": 1});
+    let own = json!({
+        "service_id": service,
+        "resource_name": "some",
+        "resource_limit": 1,
+        "project_id": ids["project_id"],
+    });
+    [("registered_limit_id", post("registered_limits", default).await), ("limit_id", post("limits", own).await)]
 }
