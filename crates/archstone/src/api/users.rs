@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::body::{into_extra, normalize_names, nullable_text, require_same_id, take_bool, take_text};
 use super::{groups, projects};
-use crate::http::{Access, Call, Collection, Reply, Routes, rel};
+use crate::http::{Access, Call, Collection, Reply, Routes, configured_limit, rel};
 
 pub(super) fn routes(routes: &mut Routes) {
     routes
@@ -230,8 +230,8 @@ pub(super) fn shows_domain(call: &Call, id: &DomainId) -> bool {
 pub(super) fn list_query(call: &Call, filters: &[&str]) -> Result<ListQuery> {
     let mut query = call.list_query(filters, None)?;
     let config = &call.core.config;
-    if let Some(limit) = config.identity.list_limit.or(config.default.list_limit).filter(|limit| *limit > 0) {
-        query.limit = Some(limit as u64);
+    if let Some(limit) = configured_limit(config.identity.list_limit, config.default.list_limit) {
+        query.limit = Some(limit);
     }
     Ok(query)
 }

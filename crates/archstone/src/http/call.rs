@@ -172,7 +172,7 @@ impl Call {
     /// What a list asks for: `supported` are the attributes that it can be filtered by, `own_limit` the resource's
     /// `list_limit`.
     pub(crate) fn list_query(&self, supported: &[&str], own_limit: Option<usize>) -> Result<ListQuery> {
-        let default = own_limit.or(self.core.config.default.list_limit).map(|limit| limit as u64);
+        let default = configured_limit(own_limit, self.core.config.default.list_limit);
         self.query
             .list(supported, default, self.core.config.default.max_db_limit as u64)
             .map_err(|text| Error::bad_request(format!("The limit {text} is not a whole number.")))
@@ -188,4 +188,23 @@ impl Call {
 /// `/` is a path of its own.
 pub(super) fn without_trailing_slash(path: &str) -> &str {
     if path.len() > 1 { path.trim_end_matches('/') } else { path }
+}
+
+/// How long a list may get: as the resource's own `list_limit` says, else as the general one does. None and 0 say
+/// nothing.
+pub(crate) fn configured_limit(own: Option<usize>, general: Option<usize>) -> Option<u64> {
+    [own, general].into_iter().flatten().find(|limit| *limit > 0).map(|limit| limit as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::configured_limit;
+
+    #[test]
+    fn a_limit_of_zero_is_none() {
+        assert_eq!(configured_limit(Some(2), Some(3)), Some(2));
+        assert_eq!(configured_limit(None, Some(3)), Some(3));
+        assert_eq!(configured_limit(Some(0), Some(3)), Some(3));
+        assert_eq!(configured_limit(None, Some(0)), None);
+    }
 }

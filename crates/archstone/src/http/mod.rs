@@ -24,7 +24,7 @@ mod subject;
 pub(crate) use app::App;
 #[cfg(test)]
 pub(crate) use app::Peer;
-pub(crate) use call::Call;
+pub(crate) use call::{Call, configured_limit};
 pub(crate) use collection::Collection;
 pub(crate) use error::RECEIPT;
 pub(crate) use listener::{Limits, bind, serve};
