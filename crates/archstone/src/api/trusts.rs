@@ -209,7 +209,10 @@ fn is_open(call: &Call, rule: &str) -> bool {
 /// When a trust ends: always in UTC, whatever the text leaves out.
 fn end(text: &str) -> Result<Timestamp> {
     let utc = if text.ends_with('Z') { text.to_owned() } else { format!("{text}Z") };
+    // A year of more than four digits needs a sign, and fits in no database.
+    let has_sign = !text.starts_with(|first: char| first.is_ascii_digit());
     Timestamp::parse(&utc)
+        .filter(|_| !has_sign)
         .ok_or_else(|| Error::bad_request("The attribute expires_at must be a time as in 2030-01-01T00:00:00.000000Z."))
 }
 
@@ -269,4 +272,30 @@ async fn roles_wire(call: &Call, allowed: &Allowed, trust: &Trust) -> Result<Vec
 /// The link leads nowhere, as in the reference, and clients may have stored it.
 fn roles_links(call: &Call, id: &TrustId) -> Value {
     json!({"self": call.link(&format!("{id}/roles")), "next": null, "previous": null})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_is_a_time_in_utc() {
+        for text in ["2031-02-03T04:05:06Z", "2031-02-03T04:05:06", "2031-02-03T04:05:06.000000Z"] {
+            assert_eq!(end(text).unwrap(), Timestamp::parse("2031-02-03T04:05:06Z").unwrap(), "{text}");
+        }
+        for wrong in ["", "Z", "2031-02-03", "2031-02-03T04:05:06+01:00", "+12031-02-03T04:05:06Z", "tomorrow"] {
+            assert!(end(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_count_fits_its_column() {
+        let count = |value: Value| take_count(&mut Map::from_iter([("n".to_owned(), value)]), "n").map_err(drop);
+        assert_eq!(count(json!(3)), Ok(Some(3)));
+        assert_eq!(count(json!(3.0)), Ok(Some(3)));
+        assert_eq!(count(Value::Null), Ok(None));
+        for wrong in [json!(2_147_483_648_i64), json!(1e300), json!(0.5), json!("1"), json!(true)] {
+            assert_eq!(count(wrong), Err(()));
+        }
+    }
 }
