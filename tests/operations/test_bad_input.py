@@ -193,6 +193,14 @@ def test_payload_of_our_own_key_that_is_no_token(server, token, payload):
     assert reply.status in (404, 401, 400), reply.text
 
 
+def registered(**changes):
+    return {"service_id": "0" * 32, "resource_name": "r", "default_limit": 1, **changes}
+
+
+def limit():
+    return {"service_id": "0" * 32, "resource_name": "r", "resource_limit": 1}
+
+
 @pytest.mark.parametrize(
     ("path", "body", "statuses"),
     [
@@ -215,15 +223,33 @@ def test_payload_of_our_own_key_that_is_no_token(server, token, payload):
         ("/v3/services", {"service": {"type": 5}}, (400,)),
         ("/v3/endpoints", {"endpoint": {"service_id": "nowhere", "interface": "public", "url": "http://a"}}, (400, 404)),
         ("/v3/endpoints", {"endpoint": {"service_id": "a", "interface": "sideways", "url": "http://a"}}, (400,)),
+        ("/v3/OS-EP-FILTER/endpoint_groups", {"endpoint_group": {"name": "n", "filters": {}}}, (400,)),
+        ("/v3/OS-EP-FILTER/endpoint_groups", {"endpoint_group": {"name": "n", "filters": {"enabled": True}}}, (400,)),
+        ("/v3/OS-EP-FILTER/endpoint_groups", {"endpoint_group": {"name": "x" * 65_536, "filters": {"interface": "public"}}}, (400,)),
+        ("/v3/OS-EP-FILTER/endpoint_groups", {"endpoint_group": {"name": "a\0b", "filters": {"interface": "public"}}}, (400, 201)),
+        ("/v3/OS-EP-FILTER/endpoint_groups", {"endpoint_group": []}, (400,)),
+        ("/v3/policies", {"policy": {"type": "x" * 65_536, "blob": "b"}}, (400,)),
+        ("/v3/policies", {"policy": {"type": "t", "blob": {"a": 1}}}, (400,)),
+        ("/v3/policies", {"policy": {"type": "t\0", "blob": "b\0"}}, (400, 201)),
+        ("/v3/policies", {"policy": "p"}, (400,)),
+        ("/v3/registered_limits", {"registered_limits": {}}, (400,)),
+        ("/v3/registered_limits", {"registered_limits": [registered(default_limit=1.5)]}, (400,)),
+        ("/v3/registered_limits", {"registered_limits": [registered(default_limit=True)]}, (400,)),
+        ("/v3/registered_limits", {"registered_limits": [registered(resource_name="x" * 65_536)]}, (400,)),
+        ("/v3/registered_limits", {"registered_limits": [registered(region_id="a\0b")]}, (400,)),
+        ("/v3/registered_limits", {"registered_limits": [registered()] * 500}, (400,)),
+        ("/v3/limits", {"limits": [{**limit(), "project_id": None}]}, (400,)),
+        ("/v3/limits", {"limits": [{**limit(), "domain_id": None}]}, (400,)),
+        ("/v3/limits", {"limits": [{**limit(), "project_id": "a/../b"}]}, (400,)),
+        ("/v3/limits", {"limits": [{**limit(), "domain_id": "0" * 32}] * 500}, (400,)),
     ],
     ids=lambda value: json.dumps(value)[:60] if isinstance(value, dict) else "",
 )
 def test_refused_resources(server, token, path, body, statuses):
-    kind = path.rsplit("/", 1)[-1]
     before = count(server, token, path)
     reply = http.send(server.url, "POST", path, {"X-Auth-Token": token}, body)
     if reply.status == 201 and 201 in statuses:
-        made = reply.json()[kind.rstrip("s")]["id"]
+        made = next(iter(reply.json().values()))["id"]
         http.send(server.url, "DELETE", f"{path}/{made}", {"X-Auth-Token": token})
         return
     assert_error(reply, *statuses)

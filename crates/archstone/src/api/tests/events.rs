@@ -128,6 +128,7 @@ async fn each_write_tells_what_the_reference_tells() {
     }
     let endpoint = json!({"service_id": story.cloud.id("service_id"), "interface": "public", "url": "http://x"});
     story.plain("/v3/endpoints", "endpoint", endpoint, json!({"url": "http://y"})).await;
+    Box::pin(untold(&mut story)).await;
     Box::pin(domains(&mut story)).await;
     Box::pin(tags(&mut story)).await;
     Box::pin(members(&mut story)).await;
@@ -138,6 +139,25 @@ async fn each_write_tells_what_the_reference_tells() {
     let not_built: BTreeSet<String> = NOT_BUILT.iter().map(|kind| (*kind).to_owned()).collect();
     let missing: Vec<String> = reference().difference(&story.told).cloned().collect();
     assert_eq!(BTreeSet::from_iter(missing), not_built, "the events that nothing has told");
+}
+
+/// Limits, endpoint groups and associations are told of by nothing.
+async fn untold(story: &mut Story) {
+    let [service, project, endpoint, policy] =
+        ["service_id", "project_id", "endpoint_id", "policy_id"].map(|name| story.cloud.id(name));
+    let registered = json!({"service_id": service, "resource_name": "untold", "default_limit": 1});
+    story.admin(Method::POST, "/v3/registered_limits", json!({"registered_limits": [registered]}), &[]).await;
+    let limit = json!({"service_id": service, "resource_name": "untold", "resource_limit": 1, "project_id": project});
+    story.admin(Method::POST, "/v3/limits", json!({"limits": [limit]}), &[]).await;
+    let group = json!({"endpoint_group": {"name": "g", "filters": {"interface": "public"}}});
+    story.make("/v3/OS-EP-FILTER/endpoint_groups", group, &[]).await;
+    for path in [
+        format!("/v3/OS-EP-FILTER/projects/{project}/endpoints/{endpoint}"),
+        format!("/v3/policies/{policy}/OS-ENDPOINT-POLICY/endpoints/{endpoint}"),
+    ] {
+        story.admin(Method::PUT, &path, Value::Null, &[]).await;
+        story.admin(Method::DELETE, &path, Value::Null, &[]).await;
+    }
 }
 
 /// A domain is also told of as a project, but where it is made.
