@@ -199,6 +199,17 @@ impl Compliance {
         stored && (options.is_set(UserOption::IgnoreUserInactivity) || (today - last).num_days() < most)
     }
 
+    /// After how many days without a login a user counts as disabled.
+    pub(super) fn days_inactive(&self) -> Option<i64> {
+        self.days_inactive
+    }
+
+    /// The last day on which somebody must have been active to count as idle at a moment.
+    pub(super) fn idle_before(&self, moment: Timestamp) -> Option<NaiveDate> {
+        let days = u64::try_from(self.days_inactive?).ok()?;
+        moment.naive().date().checked_sub_days(Days::new(days))
+    }
+
     /// Whether enabling a user counts as its being active, so that it is not disabled again at once.
     pub(super) fn watches_inactivity(&self) -> bool {
         self.days_inactive.is_some()

@@ -15,7 +15,7 @@
 use std::net::IpAddr;
 
 use super::compliance::Lock;
-use super::sql::{self, Failures, StoredLocal};
+use super::sql::{self, Failures, NetworkFailures, StoredLocal, StoredUser};
 use super::{Identity, User, UserOptions};
 use crate::authz::Allowed;
 use crate::config::{LockoutBy, Network};
@@ -205,8 +205,13 @@ impl Identity {
         if !self.compliance.watches_failures() {
             return Ok(Vec::new());
         }
-        let mut rows: Vec<(String, Option<String>, Failures)> = sql::list_failures(db, id)
-            .await?
+        let rows = sql::list_failures(db, std::slice::from_ref(id)).await?;
+        Ok(self.failed_logins_of(&user, rows))
+    }
+
+    /// What rows of our own and the user's own row say.
+    pub(super) fn failed_logins_of(&self, user: &StoredUser, rows: Vec<NetworkFailures>) -> Vec<FailedLogins> {
+        let mut rows: Vec<(String, Option<String>, Failures)> = rows
             .into_iter()
             .map(|row| (row.factor, Some(row.network).filter(|network| network != ANYWHERE), row.failures))
             .collect();
@@ -226,7 +231,7 @@ impl Identity {
                 locked_until: self.compliance.lock_end(&failures).filter(|_| locked),
             }
         });
-        Ok(shown.collect())
+        shown.collect()
     }
 
     /// Forgets all failed logins of a user, so that it can log in again from everywhere.

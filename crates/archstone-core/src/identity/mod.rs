@@ -16,6 +16,7 @@ mod lockout;
 mod login;
 mod options;
 pub mod password;
+mod report;
 mod sql;
 #[cfg(test)]
 mod tests;
@@ -40,6 +41,7 @@ pub use lockout::FailedLogins;
 pub use login::LoginRefused;
 pub use options::{UserOption, UserOptionChanges, UserOptions};
 pub use password::Password;
+pub use report::{Report, ReportedUser};
 pub use user::{NewUser, UserPatch};
 
 /// How many passwords may wait to be hashed before further ones are refused (503).

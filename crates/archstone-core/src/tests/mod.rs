@@ -6,6 +6,7 @@ mod external;
 mod lockout;
 mod login;
 mod receipts;
+mod report;
 mod tokens;
 mod totp;
 mod trusts;

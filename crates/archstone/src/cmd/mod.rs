@@ -7,6 +7,7 @@ mod db;
 mod dev;
 mod keys;
 mod policy;
+mod report;
 mod serve;
 mod startup;
 mod trust;
@@ -74,6 +75,8 @@ enum Command {
     TrustFlush(trust::FlushArgs),
     /// Looks at the rules of authorization: check, sample.
     Policy(policy::Args),
+    /// Prints users whose password expires, who are locked out, or who are idle for too long.
+    Report(report::Args),
     /// Looks at the configuration without starting.
     Config(config::Args),
     #[command(flatten)]
@@ -107,6 +110,7 @@ pub(crate) fn run() -> ExitCode {
         Command::DbSync(args) => db::run_sync(&cli.config, &args),
         Command::DbVersion => db::run_version(&cli.config),
         Command::Trust(trust::Command::Flush(args)) | Command::TrustFlush(args) => trust::run(&cli.config, args),
+        Command::Report(args) => report::run(&cli.config, &args),
         Command::Policy(args) => policy::run(&cli.config, &args),
         Command::Config(args) => config::run(&cli.config, &args),
     }

@@ -19,6 +19,7 @@ pub(in crate::identity) struct Failures {
 
 /// A row of `archstone_failed_login`.
 pub(in crate::identity) struct NetworkFailures {
+    pub(in crate::identity) user_id: UserId,
     pub(in crate::identity) factor: String,
     pub(in crate::identity) network: String,
     pub(in crate::identity) failures: Failures,
@@ -73,7 +74,7 @@ pub(in crate::identity) async fn get_failures(
 ) -> Result<Failures> {
     let mut select = Sql::select();
     select
-        .columns([Table::Factor, Table::Network, Table::Failures, Table::FailedAt])
+        .columns([Table::UserId, Table::Factor, Table::Network, Table::Failures, Table::FailedAt])
         .from(Table::Table)
         .cond_where(row_of(user, factor, networks));
     let rows = db.fetch_all(&select).await?.iter().map(failures_from).collect::<Result<Vec<_>, DbError>>()?;
@@ -153,16 +154,22 @@ pub(in crate::identity) async fn delete_failures_of_users(tx: &mut Tx<'_>, ids: 
     Ok(())
 }
 
-/// The failures of a user, by factor and network.
-pub(in crate::identity) async fn list_failures(db: impl Query, user: &UserId) -> Result<Vec<NetworkFailures>> {
-    let mut select = Sql::select();
-    select
-        .columns([Table::Factor, Table::Network, Table::Failures, Table::FailedAt])
-        .from(Table::Table)
-        .and_where(Expr::col(Table::UserId).eq(&**user))
-        .order_by(Table::Factor, Order::Asc)
-        .order_by(Table::Network, Order::Asc);
-    Ok(db.fetch_all(&select).await?.iter().map(failures_from).collect::<Result<_, DbError>>()?)
+/// The failures of these users, by factor and network.
+pub(in crate::identity) async fn list_failures(mut db: impl Query, users: &[UserId]) -> Result<Vec<NetworkFailures>> {
+    let mut failures = Vec::new();
+    for users in users.chunks(super::CHUNK) {
+        let mut select = Sql::select();
+        select
+            .columns([Table::UserId, Table::Factor, Table::Network, Table::Failures, Table::FailedAt])
+            .from(Table::Table)
+            .and_where(Expr::col(Table::UserId).is_in(users.iter().map(|id| &**id)))
+            .order_by(Table::Factor, Order::Asc)
+            .order_by(Table::Network, Order::Asc);
+        for row in db.by_ref().fetch_all(&select).await? {
+            failures.push(failures_from(&row)?);
+        }
+    }
+    Ok(failures)
 }
 
 /// Deletes what failed before a moment, but for rows of at least so many failures.
@@ -193,6 +200,7 @@ fn row_of(user: &str, factor: &str, networks: &[&str]) -> Cond {
 
 fn failures_from(row: &Row) -> Result<NetworkFailures, DbError> {
     Ok(NetworkFailures {
+        user_id: row.get::<String>("user_id")?.into(),
         factor: row.get("factor")?,
         network: row.get("network")?,
         failures: Failures { count: row.get("failures")?, last: Timestamp::from_micros(row.get("failed_at")?) },

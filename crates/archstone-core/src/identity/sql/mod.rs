@@ -4,12 +4,14 @@ mod group;
 mod lockout;
 mod page;
 mod password;
+mod report;
 mod user;
 
 pub(super) use group::*;
 pub(super) use lockout::*;
 pub(super) use page::*;
 pub(super) use password::*;
+pub(super) use report::*;
 pub(super) use user::*;
 
 /// So many ids go into one `IN (…)`.
