@@ -129,6 +129,7 @@ struct Seeder<'a> {
 impl Seeder<'_> {
     async fn resources(&self) -> Result<(), SeedError> {
         let plan = self.plan;
+        let prefix = plan.prefix();
         let columns = [
             Project::Id,
             Project::Name,
@@ -142,7 +143,7 @@ impl Seeder<'_> {
         let domains = (0..plan.domains).map(|n| {
             [
                 plan.id(Kind::Domain, n).into(),
-                format!("seed-domain-{n}").into(),
+                format!("{prefix}-domain-{n}").into(),
                 ROOT_DOMAIN.into(),
                 None::<String>.into(),
                 true.into(),
@@ -157,7 +158,7 @@ impl Seeder<'_> {
             let parent = Plan::parent(n).map_or_else(|| domain.clone(), |parent| plan.id(Kind::Project, parent));
             [
                 plan.id(Kind::Project, n).into(),
-                format!("seed-project-{n:05}").into(),
+                format!("{prefix}-project-{n:05}").into(),
                 domain.into(),
                 parent.into(),
                 false.into(),
@@ -172,8 +173,9 @@ impl Seeder<'_> {
             ["seed".to_owned(), format!("team-{}", n % 50)].map(|tag| [plan.id(Kind::Project, n).into(), tag.into()])
         });
         self.fill("tags", ProjectTag::Table, [ProjectTag::ProjectId, ProjectTag::Name], tags).await?;
-        let roles = (0..plan.roles)
-            .map(|n| [plan.id(Kind::Role, n).into(), format!("seed-role-{n}").into(), NO_DOMAIN.into(), "{}".into()]);
+        let roles = (0..plan.roles).map(|n| {
+            [plan.id(Kind::Role, n).into(), format!("{prefix}-role-{n}").into(), NO_DOMAIN.into(), "{}".into()]
+        });
         self.fill("roles", Role::Table, [Role::Id, Role::Name, Role::DomainId, Role::Extra], roles).await?;
         let implied =
             (1..Ord::min(plan.roles, 3)).map(|n| [plan.id(Kind::Role, n - 1).into(), plan.id(Kind::Role, n).into()]);
@@ -183,9 +185,11 @@ impl Seeder<'_> {
 
     async fn users(&self) -> Result<(), SeedError> {
         let plan = self.plan;
+        let prefix = plan.prefix();
         let columns = [User::Id, User::DomainId, User::Enabled, User::DefaultProjectId, User::CreatedAt, User::Extra];
         let users = (0..plan.users).map(|n| {
-            let extra = json!({"email": format!("seed-user-{n:06}@example.org"), "description": format!("User {n}")});
+            let extra =
+                json!({"email": format!("{prefix}-user-{n:06}@example.org"), "description": format!("User {n}")});
             [
                 plan.id(Kind::User, n).into(),
                 plan.id(Kind::Domain, plan.domain_of(n)).into(),
@@ -202,7 +206,7 @@ impl Seeder<'_> {
             [
                 plan.id(Kind::User, n).into(),
                 plan.id(Kind::Domain, plan.domain_of(n)).into(),
-                format!("seed-user-{n:06}").into(),
+                format!("{prefix}-user-{n:06}").into(),
                 0.into(),
             ]
         });
@@ -240,11 +244,12 @@ impl Seeder<'_> {
 
     async fn groups(&self) -> Result<(), SeedError> {
         let plan = self.plan;
+        let prefix = plan.prefix();
         let groups = (0..plan.groups).map(|n| {
             [
                 plan.id(Kind::Group, n).into(),
                 plan.id(Kind::Domain, plan.domain_of(n)).into(),
-                format!("seed-group-{n:05}").into(),
+                format!("{prefix}-group-{n:05}").into(),
                 "".into(),
                 "{}".into(),
             ]
@@ -293,7 +298,8 @@ impl Seeder<'_> {
 
     async fn catalog(&self) -> Result<(), SeedError> {
         let plan = self.plan;
-        let region = |n: u64| format!("seed-region-{n:02}");
+        let prefix = plan.prefix();
+        let region = |n: u64| format!("{prefix}-region-{n:02}");
         // Every fifth is a continent, and the four after it are in it.
         let regions = (0..plan.regions).map(|n| {
             let parent = (n % 5 != 0).then(|| region(n - n % 5));
@@ -302,8 +308,13 @@ impl Seeder<'_> {
         let columns = [Region::Id, Region::Description, Region::ParentRegionId, Region::Extra];
         self.fill("regions", Region::Table, columns, regions).await?;
         let services = (0..plan.services()).map(|n| {
-            let extra = json!({"name": format!("seed-service-{n}"), "description": ""});
-            [plan.id(Kind::Service, n).into(), format!("seed-type-{n}").into(), true.into(), json_text(&extra).into()]
+            let extra = json!({"name": format!("{prefix}-service-{n}"), "description": ""});
+            [
+                plan.id(Kind::Service, n).into(),
+                format!("{prefix}-type-{n}").into(),
+                true.into(),
+                json_text(&extra).into(),
+            ]
         });
         let columns = [Service::Id, Service::Type, Service::Enabled, Service::Extra];
         self.fill("services", Service::Table, columns, services).await?;
@@ -416,7 +427,7 @@ fn summary(options: &Options, assignments: usize, started: Instant) -> Value {
         "first": {
             "domain": plan.id(Kind::Domain, 0),
             "user": plan.id(Kind::User, 0),
-            "user_name": "seed-user-000000",
+            "user_name": format!("{}-user-000000", plan.prefix()),
             "project": plan.id(Kind::Project, 0),
             "last_project": plan.id(Kind::Project, plan.projects - 1),
             "group": plan.id(Kind::Group, 0),

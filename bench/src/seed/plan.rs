@@ -35,7 +35,7 @@ pub struct Plan {
     /// One user in so many has a password.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..))]
     pub password_of_one_in: u64,
-    /// Another seed, another cloud: its ids differ, its names don't.
+    /// Another seed, another cloud, which has room beside this one.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
 }
@@ -89,6 +89,11 @@ impl Plan {
             password_of_one_in: 2,
             seed: 1,
         }
+    }
+
+    /// What all names begin with.
+    pub fn prefix(&self) -> String {
+        if self.seed == 1 { "seed".to_owned() } else { format!("seed{}", self.seed) }
     }
 
     /// 32 hexadecimal digits, as the API makes them.

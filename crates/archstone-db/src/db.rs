@@ -32,6 +32,9 @@ struct Inner {
     /// SQLite has one writer at a time. Queueing here is fair; its own waiting is sleeping and trying.
     sole_writer: Option<Arc<Semaphore>>,
     statements: AtomicU64,
+    /// What was asked since a test said to record it.
+    #[cfg(any(test, feature = "testing"))]
+    recorded: std::sync::Mutex<Option<Vec<crate::statement::Built>>>,
     /// What `sqlite://` lives in. Several connections cannot share a database in memory without blocking each other.
     _private: Option<tempfile::TempDir>,
 }
@@ -51,6 +54,8 @@ impl Db {
             writer: options.writer.clone().unwrap_or_else(host_name),
             sole_writer: (url.dialect() == Dialect::Sqlite).then(|| Arc::new(Semaphore::new(1))),
             statements: AtomicU64::new(0),
+            #[cfg(any(test, feature = "testing"))]
+            recorded: std::sync::Mutex::new(None),
             _private: private,
         }));
         let mut attempt = 0;
@@ -184,6 +189,19 @@ impl Db {
 
     pub(crate) fn statement_timeout(&self) -> Duration {
         self.0.options.statement_timeout
+    }
+
+    /// Keeps a question for tests that look at how it is answered.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn record(&self, built: &crate::statement::Built) {
+        if let Some(recorded) = self.recorded().as_mut() {
+            recorded.push(built.clone());
+        }
+    }
+
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn recorded(&self) -> std::sync::MutexGuard<'_, Option<Vec<crate::statement::Built>>> {
+        self.0.recorded.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     pub(crate) fn count_statement(&self) {

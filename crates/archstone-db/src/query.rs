@@ -27,11 +27,15 @@ pub trait Query: Send + Sized {
 impl Query for &Db {
     async fn fetch_all(self, statement: &SelectStatement) -> Result<Vec<Row>, DbError> {
         let built = Built::new(statement, self.dialect())?;
+        #[cfg(any(test, feature = "testing"))]
+        self.record(&built);
         self.read(|conn| Box::pin(conn.fetch_all(built.clone()))).await
     }
 
     async fn fetch_optional(self, statement: &SelectStatement) -> Result<Option<Row>, DbError> {
         let built = Built::new(statement, self.dialect())?;
+        #[cfg(any(test, feature = "testing"))]
+        self.record(&built);
         self.read(|conn| Box::pin(conn.fetch_optional(built.clone()))).await
     }
 

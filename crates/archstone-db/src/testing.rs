@@ -121,6 +121,93 @@ pub(crate) async fn foreign(db: &Db) -> Result<Conn, DbError> {
     Ok(conn)
 }
 
+/// From now on the questions that are asked outside of transactions are kept, for [`plans`].
+pub fn record(db: &Db) {
+    *db.recorded() = Some(Vec::new());
+}
+
+/// How a database answers a question.
+#[derive(Debug)]
+pub struct QueryPlan {
+    /// The question.
+    pub sql: String,
+    /// What the database says of it.
+    pub text: String,
+    /// The tables that are read as a whole.
+    pub full_scans: Vec<String>,
+}
+
+/// Ends what [`record`] began: how the database answers each question that was asked since.
+///
+/// # Errors
+/// What the database says.
+pub async fn plans(db: &Db) -> Result<Vec<QueryPlan>, DbError> {
+    let asked = db.recorded().take().unwrap_or_default();
+    let mut conn = db.pool().acquire().await?;
+    let explain = match db.dialect() {
+        Dialect::Sqlite => "EXPLAIN QUERY PLAN",
+        Dialect::MySql => "EXPLAIN",
+        Dialect::Postgres => {
+            // Small tables are read as a whole even where there is an index: what is left then has none.
+            conn.run("SET enable_seqscan = off").await?;
+            "EXPLAIN"
+        }
+    };
+    let mut plans = Vec::new();
+    for built in asked {
+        let sql = built.sql.clone();
+        let rows = conn.fetch_all(Built { sql: format!("{explain} {sql}"), values: built.values }).await?;
+        let (mut text, mut full_scans) = (String::new(), Vec::new());
+        for row in &rows {
+            let (line, scanned) = plan_line(row, db.dialect())?;
+            text.extend([line.as_str(), "\n"]);
+            full_scans.extend(scanned);
+        }
+        plans.push(QueryPlan { sql, text, full_scans });
+    }
+    conn.discard();
+    Ok(plans)
+}
+
+/// A line of a plan, and the table that it reads as a whole, if it does.
+fn plan_line(row: &crate::Row, dialect: Dialect) -> Result<(String, Option<String>), DbError> {
+    let after = |line: &str, words: &str| {
+        let rest = line.split_once(words)?.1;
+        Some(rest.split([' ', '(']).next().unwrap_or_default().trim_matches('"').to_owned())
+    };
+    Ok(match dialect {
+        Dialect::Sqlite => {
+            let line: String = row.get("detail")?;
+            let scanned = after(&line, "SCAN ");
+            (line, scanned)
+        }
+        Dialect::Postgres => {
+            let line: String = row.get("QUERY PLAN")?;
+            let scanned = after(&line, "Seq Scan on ");
+            (line, scanned)
+        }
+        Dialect::MySql => {
+            let text = |name| row.get::<Option<String>>(name).map(Option::unwrap_or_default);
+            let (table, kind, key) = (text("table")?, text("type")?, text("key")?);
+            let scanned = matches!(kind.as_str(), "ALL" | "index").then(|| table.clone());
+            (format!("{table} {kind} {key}"), scanned)
+        }
+    })
+}
+
+/// Lets the database look at what is in its tables, as it does by itself after a while.
+///
+/// # Errors
+/// What the database says.
+pub async fn analyze(db: &Db) -> Result<(), DbError> {
+    let mut conn = db.pool().acquire().await?;
+    if db.dialect() != Dialect::MySql {
+        return conn.run("ANALYZE").await;
+    }
+    let tables: Vec<String> = schema::table_names(db.dialect()).map(|table| format!("`{table}`")).collect();
+    conn.run(&format!("ANALYZE TABLE {}", tables.join(", "))).await
+}
+
 async fn copy_of_template() -> Result<TestDatabase, DbError> {
     static TEMPLATE: OnceCell<Vec<u8>> = OnceCell::const_new();
     let folder = tempfile::tempdir().map_err(|error| configuration(&error))?;

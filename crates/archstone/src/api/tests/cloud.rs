@@ -35,13 +35,17 @@ pub(super) struct Cloud {
     pub(super) stranger: String,
     /// What each path parameter can be: somebody else's things.
     ids: BTreeMap<&'static str, String>,
-    _database: TestDatabase,
+    database: TestDatabase,
     _folder: tempfile::TempDir,
 }
 
 impl Cloud {
     pub(super) async fn new() -> Cloud {
-        let database = TestDatabase::new(Dialect::Sqlite).await.unwrap();
+        Box::pin(Cloud::on(Dialect::Sqlite)).await
+    }
+
+    pub(super) async fn on(dialect: Dialect) -> Cloud {
+        let database = TestDatabase::new(dialect).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
         let core = Arc::new(core(&database.db, folder.path()));
         let url = Some("http://identity.example".to_owned());
@@ -56,7 +60,11 @@ impl Cloud {
         let stranger = log_in(&app, "stranger", Value::Null).await;
         table.routes.iter_mut().for_each(|route| (route.query_schema, route.body_schema) = (None, None));
         let app = App::new(Arc::clone(&core), &table).unwrap();
-        Cloud { app, core, table, admin, stranger, ids, _database: database, _folder: folder }
+        Cloud { app, core, table, admin, stranger, ids, database, _folder: folder }
+    }
+
+    pub(super) fn db(&self) -> &Db {
+        &self.database.db
     }
 
     /// A path with an id for each of its parameters; a parameter whose kind nobody has made stands for itself.
