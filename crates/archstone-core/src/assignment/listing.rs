@@ -227,6 +227,10 @@ impl Assignment {
         match &query.user {
             None => self.collect(Actors::Any, query, below, &mut grants).await?,
             Some(user) => {
+                // The reference asks for the user's groups, and so for the user.
+                if self.identity.get_user_for_token(user).await?.is_none() {
+                    return Err(Error::not_found("user", user));
+                }
                 self.collect(Actors::User(user), query, below, &mut grants).await?;
                 let groups = self.identity.list_group_ids_of_user(user).await?;
                 if !groups.is_empty() {

@@ -126,7 +126,9 @@ pub(crate) fn apply_page<C>(select: &mut SelectStatement, query: &ListQuery, id:
 where
     C: IntoColumnRef + Copy,
 {
-    select.order_by(id, Order::Asc).limit(query.limit.map_or(max, |limit| Ord::min(limit, max)));
+    // A limit of 0 is none to the reference, but every page is full then.
+    let limit = query.limit.filter(|limit| *limit > 0);
+    select.order_by(id, Order::Asc).limit(limit.map_or(max, |limit| Ord::min(limit, max)));
     if let Some(marker) = &query.marker {
         select.and_where(Expr::col(id).gt(marker.as_str()));
     }

@@ -7,7 +7,7 @@ use archstone_core::list::Filter;
 use archstone_core::resource::{Project, ProjectPatch, TagFilter};
 use http::StatusCode;
 use http::header::LOCATION;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value, json};
 
 use super::body::{
@@ -15,6 +15,9 @@ use super::body::{
 };
 use super::limits;
 use crate::http::{Access, Call, Reply, Routes, rel};
+
+/// What is escaped in the URL of a tag: all but what never needs it (RFC 3986).
+const QUOTED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 pub(super) fn routes(routes: &mut Routes) {
     routes
@@ -168,6 +171,8 @@ async fn create(call: Call) -> Result<Reply> {
     let allowed = call.allow(Target::of("project", Value::Object(body.clone()))).await?;
     let is_domain = body.get("is_domain").is_some_and(|flag| *flag == json!(true));
     let mut body = normalize_names(body);
+    // Only without any body, which no schema sees.
+    let name = take_text(&mut body, "name").ok_or_else(|| Error::missing("name", "project"))?;
     body.remove("id");
     take_bool(&mut body, "is_domain")?;
     let domain_id = match take_text(&mut body, "domain_id").filter(|id| !id.is_empty()) {
@@ -177,7 +182,7 @@ async fn create(call: Call) -> Result<Reply> {
     };
     let project = Project {
         id: ProjectId::new_random(),
-        name: take_text(&mut body, "name").unwrap_or_default(),
+        name,
         // A domain belongs to none; one that is named would be its parent, which the rules refuse.
         parent_id: take_text(&mut body, "parent_id")
             .map(ProjectId::from)
@@ -262,7 +267,7 @@ async fn create_tag(call: Call) -> Result<Reply> {
     check_tags(&tags)?;
     call.core.resource.create_project_tag(&allowed, &id, tag).await?;
     // The reference leaves `projects` out of the path.
-    let tag = utf8_percent_encode(tag, NON_ALPHANUMERIC);
+    let tag = utf8_percent_encode(tag, QUOTED);
     Ok(Reply::html(StatusCode::CREATED, "", "").header(LOCATION, &call.link(&format!("{id}/tags/{tag}"))))
 }
 

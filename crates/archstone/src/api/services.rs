@@ -2,7 +2,7 @@
 
 use archstone_core::authz::Target;
 use archstone_core::catalog::{Service, ServicePatch};
-use archstone_core::error::Result;
+use archstone_core::error::{Error, Result};
 use archstone_core::id::ServiceId;
 use serde_json::{Map, Value};
 
@@ -45,7 +45,8 @@ async fn create(call: Call) -> Result<Reply> {
     let allowed = call.allow(Target::none()).await?;
     let mut body = normalize_names(call.body_object("service"));
     body.remove("id");
-    let service_type = take_text(&mut body, "type");
+    // Only without any body, which no schema sees.
+    let service_type = Some(take_text(&mut body, "type").ok_or_else(|| Error::missing("type", "service"))?);
     let enabled = take_bool(&mut body, "enabled")?.unwrap_or(true);
     body.entry("name").or_insert_with(|| Value::from(""));
     let service = Service { id: ServiceId::new_random(), service_type, enabled, extra: into_extra(body) };
