@@ -22,6 +22,7 @@ import re
 import runpy
 import sys
 import time
+from http.client import RemoteDisconnected
 from pathlib import Path
 
 from tests.golden.compare import Compare, Difference, Ids, compare_headers, substitute, HEADERS
@@ -71,7 +72,11 @@ class Client:
         body = substitute(step.get("body"), self.bindings)
         if "raw" in step:
             body = substitute(step["raw"], self.bindings).encode()
-        reply = http.send(self.url, method, path, headers, body)
+        try:
+            reply = http.send(self.url, method, path, headers, body)
+        except RemoteDisconnected:
+            # uwsgi ends so where an exception escapes before the first byte.
+            reply = http.Reply(500, [], b"no answer")
         if REVOKING.match(f"{method} {path}"):
             self.mutated_at = int(time.time())
         self.save(step, reply)
