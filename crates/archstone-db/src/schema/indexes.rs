@@ -11,21 +11,21 @@ pub(super) const POSTGRESQL: &str = FEW_OF_THE_REFERENCE;
 
 /// There a foreign key has no index by itself.
 const FEW_OF_THE_REFERENCE: &str = "
-CREATE INDEX ix_archstone_assignment_target ON assignment (target_id);
-CREATE INDEX ix_archstone_local_user_name ON local_user (name);
-CREATE INDEX ix_archstone_federated_user_name ON federated_user (display_name);
-CREATE INDEX ix_archstone_project_name ON project (name);
-CREATE INDEX ix_archstone_group_name ON \"group\" (name);
-CREATE INDEX ix_archstone_project_tag_name ON project_tag (name);
-CREATE INDEX ix_archstone_credential_user ON credential (user_id);
-CREATE INDEX ix_archstone_trust_trustee ON trust (trustee_user_id);
-CREATE INDEX ix_archstone_user_domain ON \"user\" (domain_id, id);
-CREATE INDEX ix_archstone_password_local_user ON password (local_user_id);
-CREATE INDEX ix_archstone_federated_user_user ON federated_user (user_id);
-CREATE INDEX ix_archstone_project_parent ON project (parent_id);
-CREATE INDEX ix_archstone_endpoint_region ON endpoint (region_id);
-CREATE INDEX ix_archstone_expiring_membership_group ON expiring_user_group_membership (group_id);
-CREATE INDEX ix_archstone_implied_role_implied ON implied_role (implied_role_id);
+CREATE INDEX IF NOT EXISTS ix_archstone_assignment_target ON assignment (target_id);
+CREATE INDEX IF NOT EXISTS ix_archstone_local_user_name ON local_user (name);
+CREATE INDEX IF NOT EXISTS ix_archstone_federated_user_name ON federated_user (display_name);
+CREATE INDEX IF NOT EXISTS ix_archstone_project_name ON project (name);
+CREATE INDEX IF NOT EXISTS ix_archstone_group_name ON \"group\" (name);
+CREATE INDEX IF NOT EXISTS ix_archstone_project_tag_name ON project_tag (name);
+CREATE INDEX IF NOT EXISTS ix_archstone_credential_user ON credential (user_id);
+CREATE INDEX IF NOT EXISTS ix_archstone_trust_trustee ON trust (trustee_user_id);
+CREATE INDEX IF NOT EXISTS ix_archstone_user_domain ON \"user\" (domain_id, id);
+CREATE INDEX IF NOT EXISTS ix_archstone_password_local_user ON password (local_user_id);
+CREATE INDEX IF NOT EXISTS ix_archstone_federated_user_user ON federated_user (user_id);
+CREATE INDEX IF NOT EXISTS ix_archstone_project_parent ON project (parent_id);
+CREATE INDEX IF NOT EXISTS ix_archstone_endpoint_region ON endpoint (region_id);
+CREATE INDEX IF NOT EXISTS ix_archstone_expiring_membership_group ON expiring_user_group_membership (group_id);
+CREATE INDEX IF NOT EXISTS ix_archstone_implied_role_implied ON implied_role (implied_role_id);
 ";
 
 /// MySQL commits each, and a creation that was interrupted goes on: what is there is left.
