@@ -5,13 +5,14 @@
 //! They change no column and no constraint, so that Python Keystone runs on them as before, and its own questions become
 //! faster too. By their names they can be told apart.
 
-pub(super) const SQLITE: &str = FEW_OF_THE_REFERENCE;
-
-pub(super) const POSTGRESQL: &str = FEW_OF_THE_REFERENCE;
-
-/// There a foreign key has no index by itself.
-const FEW_OF_THE_REFERENCE: &str = "
-CREATE INDEX IF NOT EXISTS ix_archstone_assignment_target ON assignment (target_id);
+/// On SQLite and PostgreSQL a foreign key has no index by itself. `$target` are the columns by which assignments on a
+/// target are found.
+macro_rules! indexes {
+    ($target:literal) => {
+        concat!("CREATE INDEX IF NOT EXISTS ix_archstone_assignment_target ON assignment (", $target, ");", indexes!())
+    };
+    () => {
+        "
 CREATE INDEX IF NOT EXISTS ix_archstone_local_user_name ON local_user (name);
 CREATE INDEX IF NOT EXISTS ix_archstone_federated_user_name ON federated_user (display_name);
 CREATE INDEX IF NOT EXISTS ix_archstone_project_name ON project (name);
@@ -26,7 +27,15 @@ CREATE INDEX IF NOT EXISTS ix_archstone_project_parent ON project (parent_id);
 CREATE INDEX IF NOT EXISTS ix_archstone_endpoint_region ON endpoint (region_id);
 CREATE INDEX IF NOT EXISTS ix_archstone_expiring_membership_group ON expiring_user_group_membership (group_id);
 CREATE INDEX IF NOT EXISTS ix_archstone_implied_role_implied ON implied_role (implied_role_id);
-";
+"
+    };
+}
+
+/// All columns: otherwise SQLite, which knows nothing of how many rows there are, takes the primary key, by the type
+/// alone, because that has them all.
+pub(super) const SQLITE: &str = indexes!("target_id, type, actor_id, role_id, inherited");
+
+pub(super) const POSTGRESQL: &str = indexes!("target_id");
 
 /// MySQL commits each, and a creation that was interrupted goes on: what is there is left.
 macro_rules! mysql_index {

@@ -55,6 +55,7 @@ const ASKED: &[&str] = &[
     "/v3/role_assignments?effective&include_names",
     "/v3/role_assignments?scope.project.id={project}",
     "/v3/role_assignments?scope.project.id={project}&effective&include_names",
+    "/v3/role_assignments?scope.project.id={deep}&effective&include_names",
     "/v3/role_assignments?scope.project.id={project}&include_subtree&effective&include_names",
     "/v3/role_assignments?scope.domain.id={domain}&effective&include_names",
     "/v3/role_assignments?user.id={user}",
@@ -82,6 +83,7 @@ const SELECTIVE: &[&str] = &[
     "/v3/projects/{project}/users/{user}/roles",
     "/v3/role_assignments?scope.project.id={project}",
     "/v3/role_assignments?scope.project.id={project}&effective&include_names",
+    "/v3/role_assignments?scope.project.id={deep}&effective&include_names",
     "/v3/role_assignments?user.id={user}",
     "/v3/role_assignments?user.id={user}&effective&include_names",
     "/v3/role_assignments?group.id={group}&include_names",
@@ -102,8 +104,8 @@ fn filled(template: &str, plan: &Plan) -> String {
     ];
     let fill = |path: String, (name, kind)| path.replace(&format!("{{{name}}}"), &plan.id(kind, 0));
     let path = things.into_iter().fold(template.to_owned(), fill);
-    // Names of another seed are others.
-    path.replace("=seed-", &format!("={}-", plan.prefix()))
+    // The tenth project has three above it. Names of another seed are others.
+    path.replace("{deep}", &plan.id(Kind::Project, 9)).replace("=seed-", &format!("={}-", plan.prefix()))
 }
 
 /// Grants of every kind to and on the first things, so that a small cloud asks all the questions of a large one.
