@@ -42,7 +42,6 @@ ACCEPTED = [
         "GET /v3/auth/system lists the system also for who has a role there by a group, and can log in to it",
         r"^GET /v3/auth/system",
     ),
-    Accepted("a role that a user has on the system by two ways is in its token once", r"/auth/tokens", '"all": true'),
     Accepted(
         "the database refuses words for enabled which the schema lets through: 400 instead of 500, or of what follows",
         r"^PATCH ",

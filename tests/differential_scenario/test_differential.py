@@ -1,4 +1,7 @@
-"""Python Keystone and Archstone answer the scenario alike, each on a fresh database of its own."""
+"""Python Keystone and Archstone answer the scenario alike, each on a fresh SQLite database of its own.
+
+The calls take Python Keystone some minutes, so one database is enough here; the recordings are replayed on all three.
+"""
 
 import json
 

@@ -167,7 +167,8 @@ def test_config_check_warns_of_unknown_names_and_accepts(tmp_path):
     path, done = check(
         tmp_path,
         f"[token]\nexpirations = 5\n[nonsense]\na = b\n[database]\nconnection = sqlite:////{tmp_path}/x.db\n"
-        f"[fernet_tokens]\nkey_repository = {folder}\n[credential]\nkey_repository = {folder}\n",
+        f"[fernet_tokens]\nkey_repository = {folder}\n[fernet_receipts]\nkey_repository = {folder}\n"
+        f"[credential]\nkey_repository = {folder}\n",
     )
     said = done.stdout + done.stderr
     assert done.returncode == 0, said
