@@ -22,13 +22,13 @@ import re
 import runpy
 import sys
 import time
-from http.client import RemoteDisconnected
 from pathlib import Path
 
 from tests.golden.compare import Compare, Difference, Ids, compare_headers, substitute, HEADERS
 from tests.support import http
 from tests.support.servers import PROGRAMS
 
+NO_ANSWER = b"no answer"
 REVOKING = re.compile(r"^(DELETE|PATCH) |^POST /v3/users/[^/]+/password$")
 
 
@@ -74,9 +74,9 @@ class Client:
             body = substitute(step["raw"], self.bindings).encode()
         try:
             reply = http.send(self.url, method, path, headers, body)
-        except RemoteDisconnected:
+        except ConnectionResetError:
             # uwsgi ends so where an exception escapes before the first byte.
-            reply = http.Reply(500, [], b"no answer")
+            reply = http.Reply(500, [], NO_ANSWER)
         if REVOKING.match(f"{method} {path}"):
             self.mutated_at = int(time.time())
         self.save(step, reply)
