@@ -13,12 +13,13 @@ use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, USER_AGENT, VARY};
 use http::request::Parts;
 use http::{HeaderMap, Method, Response, StatusCode};
-use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use matchit::Router;
 use serde_json::{Map, Value};
 use tokio::sync::OnceCell;
 
 use super::base_url::{base_url, client_address};
+use super::body::Body;
 use super::call::{Call, without_trailing_slash};
 use super::cors::Cors;
 use super::error::{self, ErrorContext};
@@ -63,7 +64,7 @@ impl App {
     }
 
     /// Answers one request. Never fails: what goes wrong is an answer too.
-    pub(crate) async fn respond<B>(&self, request: http::Request<B>, peer: Peer) -> Response<Full<Bytes>>
+    pub(crate) async fn respond<B>(&self, request: http::Request<B>, peer: Peer) -> Response<Body>
     where
         B: http_body::Body<Data = Bytes> + Send,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -257,7 +258,7 @@ fn other_method(method: &Method, of_path: &[Route]) -> Reply {
 }
 
 /// Adds what every answer has.
-fn finish(mut reply: Reply, parts: &Parts, request_id: &str, cors: &Cors) -> Response<Full<Bytes>> {
+fn finish(mut reply: Reply, parts: &Parts, request_id: &str, cors: &Cors) -> Response<Body> {
     if let Ok(value) = HeaderValue::from_str(request_id) {
         reply.headers.insert(REQUEST_ID, value);
     }
@@ -267,18 +268,20 @@ fn finish(mut reply: Reply, parts: &Parts, request_id: &str, cors: &Cors) -> Res
     finish_bare(reply, parts, cors)
 }
 
-fn finish_bare(mut reply: Reply, parts: &Parts, cors: &Cors) -> Response<Full<Bytes>> {
+fn finish_bare(mut reply: Reply, parts: &Parts, cors: &Cors) -> Response<Body> {
     cors.decorate(parts, &mut reply.headers);
-    let length = reply.body.len();
-    let mut response = Response::new(Full::new(if parts.method == Method::HEAD { Bytes::new() } else { reply.body }));
+    let length = reply.body.length();
+    let mut response = Response::new(if parts.method == Method::HEAD { Body::empty() } else { reply.body });
     *response.status_mut() = reply.status;
     *response.headers_mut() = reply.headers;
-    set_length(response.headers_mut(), reply.status, length);
+    if let Some(length) = length {
+        set_length(response.headers_mut(), reply.status, length);
+    }
     response
 }
 
 /// A HEAD answer names the length of the body that a GET would have had.
-fn set_length(headers: &mut HeaderMap, status: StatusCode, length: usize) {
+fn set_length(headers: &mut HeaderMap, status: StatusCode, length: u64) {
     if status != StatusCode::NO_CONTENT {
         headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
     }

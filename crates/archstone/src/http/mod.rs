@@ -5,6 +5,7 @@
 
 mod app;
 mod base_url;
+mod body;
 mod call;
 mod collection;
 mod cors;
@@ -24,6 +25,8 @@ mod subject;
 pub(crate) use app::App;
 #[cfg(test)]
 pub(crate) use app::Peer;
+#[cfg(test)]
+pub(crate) use body::Body;
 pub(crate) use call::{Call, configured_limit};
 pub(crate) use collection::Collection;
 pub(crate) use error::RECEIPT;

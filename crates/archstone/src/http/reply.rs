@@ -5,12 +5,14 @@ use http::header::{ALLOW, CONTENT_TYPE, HeaderName};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
+use super::body::Body;
+
 /// A status, headers and a body. What every answer has (`Vary`, the request id) is added where it is sent.
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
-    pub(crate) body: Bytes,
+    pub(crate) body: Body,
 }
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -24,10 +26,10 @@ impl Reply {
     }
 
     /// A JSON body that is text already.
-    pub(crate) fn rendered(status: StatusCode, body: Bytes) -> Reply {
+    pub(crate) fn rendered(status: StatusCode, body: impl Into<Body>) -> Reply {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, JSON);
-        Reply { status, headers, body }
+        Reply { status, headers, body: body.into() }
     }
 
     /// 200 with a JSON body.
@@ -42,7 +44,7 @@ impl Reply {
 
     /// 204: done, nothing to say.
     pub(crate) fn no_content() -> Reply {
-        Reply { status: StatusCode::NO_CONTENT, headers: HeaderMap::new(), body: Bytes::new() }
+        Reply { status: StatusCode::NO_CONTENT, headers: HeaderMap::new(), body: Body::empty() }
     }
 
     /// 405 of a path that takes POST alone, where the reference's refusal names that and not OPTIONS.
@@ -60,7 +62,7 @@ impl Reply {
         } else {
             format!("<!doctype html>\n<html lang=en>\n<title>{title}</title>\n<h1>{text}</h1>\n")
         };
-        Reply { status, headers, body: Bytes::from(body) }
+        Reply { status, headers, body: Bytes::from(body).into() }
     }
 
     /// Adds a header; a value that no header can carry is left out.

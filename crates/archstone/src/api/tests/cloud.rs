@@ -22,7 +22,7 @@ use http_body_util::{BodyExt as _, Full};
 use serde_json::{Value, json};
 
 use crate::api;
-use crate::http::{App, Routes};
+use crate::http::{App, Body, Routes};
 
 pub(super) struct Cloud {
     /// Answers as the program does, but that no schema is checked: bodies would be refused before the caller is.
@@ -120,7 +120,7 @@ fn core(db: &Db, folder: &Path) -> Core {
     Core::new(foundation).unwrap()
 }
 
-async fn send(app: &App, method: &Method, path: &str, token: Option<&str>, body: &Value) -> Response<Full<Bytes>> {
+async fn send(app: &App, method: &Method, path: &str, token: Option<&str>, body: &Value) -> Response<Body> {
     let mut request = Request::builder().method(method).uri(path);
     if let Some(token) = token {
         request = request.header("x-auth-token", token);
