@@ -164,6 +164,10 @@ impl Core {
     }
 
     async fn bootstrap_catalog(&self, allowed: &Allowed, wanted: &Bootstrap) -> Result<()> {
+        if self.catalog.is_from_file() {
+            tracing::info!("the region and the endpoints are those of [catalog] template_file: none is made");
+            return Ok(());
+        }
         let region_id = wanted.region_id.as_deref().map(RegionId::from);
         if let Some(id) = &region_id {
             let region =

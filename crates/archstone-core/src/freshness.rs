@@ -205,6 +205,14 @@ impl Freshness {
         Ok(seen.moment())
     }
 
+    /// Says that something has changed of which the database knows nothing: on this node alone, from now on.
+    pub(crate) fn touch_here(&self, touched: Ref) {
+        let mut seen = self.0.seen.write().unwrap_or_else(PoisonError::into_inner);
+        seen.epoch += 1;
+        let epoch = seen.epoch;
+        seen.touched.insert(touched, epoch);
+    }
+
     /// The moment that the last reading led to: what is loaded from now on is at least as new.
     pub fn stamp(&self) -> Moment {
         self.seen().moment()

@@ -114,12 +114,12 @@ impl Core {
     /// Puts the doors together.
     ///
     /// # Errors
-    /// A key repository that cannot be read.
+    /// A key repository, or a catalog's file, that cannot be read.
     pub fn new(foundation: Foundation) -> Result<Core> {
         let provider = TokenProvider::open_repository(&foundation.config)?;
         let resource = Resource::new(foundation.clone());
         let credential = Credentials::new(foundation.clone())?;
-        let catalog = Catalog::new(foundation.clone(), resource.clone());
+        let catalog = Catalog::new(foundation.clone(), resource.clone())?;
         let domain_config = DomainConfig::new(foundation.clone(), resource.clone());
         let limit = Limits::new(foundation.clone(), resource.clone(), catalog.clone());
         let policy = Policies::new(foundation.clone(), catalog.clone());
@@ -201,11 +201,12 @@ impl Core {
         &self.foundation.events
     }
 
-    /// Starts what runs beside the requests: policy files are read again when they change, old rows of our own tables
+    /// Starts what runs beside the requests: policy files and the catalog's file are read again when they change, old rows of our own tables
     /// go, and it is looked whether the database tells of other programs' writes. It ends when the handle is dropped.
     pub fn watch(&self) -> Watching {
         let mut tasks = tokio::task::JoinSet::new();
         tasks.spawn(Arc::clone(self.authorizer.policy()).watch());
+        tasks.spawn(self.catalog.clone().watch());
         tasks.spawn(self.foundation.freshness.clone().watch_triggers());
         tasks.spawn(prune(self.foundation.db.clone(), self.auth.clone()));
         Watching { _tasks: tasks }

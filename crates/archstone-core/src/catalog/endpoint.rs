@@ -35,11 +35,17 @@ pub struct EndpointPatch {
 impl Catalog {
     /// The endpoint of this id, or 404.
     pub async fn require_endpoint(&self, _: &Allowed, id: &EndpointId) -> Result<Endpoint> {
+        if let Some(file) = self.file() {
+            return file.endpoint(id).ok_or_else(|| Error::not_found("endpoint", id));
+        }
         sql::get_endpoint(&self.foundation.db, id).await?.ok_or_else(|| Error::not_found("endpoint", id))
     }
 
     /// All endpoints, and the filters that are left to the caller.
     pub async fn list_endpoints(&self, _: &Allowed, query: &ListQuery) -> Result<(Page<Endpoint>, Vec<Filter>)> {
+        if let Some(file) = self.file() {
+            return Ok(file.endpoints(query));
+        }
         sql::list_endpoints(&self.foundation.db, query).await
     }
 
@@ -51,6 +57,7 @@ impl Catalog {
         mut endpoint: Endpoint,
         region: Option<RegionId>,
     ) -> Result<Endpoint> {
+        self.check_stored()?;
         if let Err(reason) = UrlTemplate::parse(&endpoint.url) {
             return Err(Error::bad_request(format!("The URL of the endpoint is not usable: {reason}.")));
         }
@@ -81,6 +88,7 @@ impl Catalog {
 
     /// Changes an endpoint. 400 for an unknown region or service, 404 for the endpoint.
     pub async fn update_endpoint(&self, allowed: &Allowed, id: &EndpointId, patch: &EndpointPatch) -> Result<Endpoint> {
+        self.check_stored()?;
         let (updated, made_region) = self
             .foundation
             .db
@@ -109,6 +117,7 @@ impl Catalog {
 
     /// Deletes an endpoint with its associations to projects. 404 if there is none.
     pub async fn delete_endpoint(&self, allowed: &Allowed, id: &EndpointId) -> Result<()> {
+        self.check_stored()?;
         self.foundation
             .db
             .write(|tx| {

@@ -44,6 +44,7 @@ pub struct EndpointGroupPatch {
 impl Catalog {
     /// The endpoint group of this id, or 404.
     pub async fn require_endpoint_group(&self, _: &Allowed, id: &EndpointGroupId) -> Result<EndpointGroup> {
+        self.check_stored()?;
         endpoint_filter::get_group(&self.foundation.db, id).await?.ok_or_else(|| not_found(id))
     }
 
@@ -53,11 +54,13 @@ impl Catalog {
         _: &Allowed,
         query: &ListQuery,
     ) -> Result<(Page<EndpointGroup>, Vec<Filter>)> {
+        self.check_stored()?;
         endpoint_filter::list_groups(&self.foundation.db, query).await
     }
 
     /// Makes an endpoint group. 400 for no filters, or for others than an endpoint group can have.
     pub async fn create_endpoint_group(&self, _: &Allowed, group: EndpointGroup) -> Result<EndpointGroup> {
+        self.check_stored()?;
         if group.filters.is_empty() {
             return Err(Error::bad_request("The attribute filters of an endpoint group is required, and not empty."));
         }
@@ -83,6 +86,7 @@ impl Catalog {
         id: &EndpointGroupId,
         patch: &EndpointGroupPatch,
     ) -> Result<EndpointGroup> {
+        self.check_stored()?;
         patch.filters.as_ref().map_or(Ok(()), check_filters)?;
         self.foundation
             .db
@@ -108,6 +112,7 @@ impl Catalog {
 
     /// Deletes an endpoint group with its associations to projects. 404 if there is none.
     pub async fn delete_endpoint_group(&self, _: &Allowed, id: &EndpointGroupId) -> Result<()> {
+        self.check_stored()?;
         self.foundation
             .db
             .write(|tx| {
@@ -125,6 +130,7 @@ impl Catalog {
 
     /// The endpoints that have what a group asks for, enabled or not. 404 if there is no such group.
     pub async fn list_endpoints_of_group(&self, allowed: &Allowed, id: &EndpointGroupId) -> Result<Vec<Endpoint>> {
+        self.check_stored()?;
         let mut endpoints = sql::list_all_endpoints(&self.foundation.db).await?;
         let group = self.require_endpoint_group(allowed, id).await?;
         endpoints.retain(|endpoint| is_in_group(endpoint, &group.filters));
@@ -133,6 +139,7 @@ impl Catalog {
 
     /// The projects that are associated with a group; none for a group that does not exist, as in the reference.
     pub async fn list_projects_of_endpoint_group(&self, _: &Allowed, id: &EndpointGroupId) -> Result<Vec<Project>> {
+        self.check_stored()?;
         let projects = endpoint_filter::list_projects_of_group(&self.foundation.db, id).await?;
         self.resource.get_projects(&projects).await
     }
@@ -143,6 +150,7 @@ impl Catalog {
         allowed: &Allowed,
         project_id: &ProjectId,
     ) -> Result<Vec<EndpointGroup>> {
+        self.check_stored()?;
         let project = self.resource.require_project(allowed, project_id).await?;
         endpoint_filter::list_groups_of_project(&self.foundation.db, &project.id).await
     }
@@ -154,6 +162,7 @@ impl Catalog {
         id: &EndpointGroupId,
         project_id: &ProjectId,
     ) -> Result<()> {
+        self.check_stored()?;
         let project = self.resource.require_project(allowed, project_id).await?;
         let group = self.require_endpoint_group(allowed, id).await?;
         if endpoint_filter::is_group_in_project(&self.foundation.db, &group.id, &project.id).await? {
@@ -169,6 +178,7 @@ impl Catalog {
         id: &EndpointGroupId,
         project_id: &ProjectId,
     ) -> Result<()> {
+        self.check_stored()?;
         self.foundation
             .db
             .write(|tx| {
@@ -191,6 +201,7 @@ impl Catalog {
         id: &EndpointGroupId,
         project_id: &ProjectId,
     ) -> Result<()> {
+        self.check_stored()?;
         self.foundation
             .db
             .write(|tx| {

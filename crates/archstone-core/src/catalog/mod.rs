@@ -1,6 +1,7 @@
 //! Regions, services, endpoints, what narrows them for a project, and the catalog made of them.
 //!
-//! What catalogs are made of is kept in memory, prepared, until one of them is touched.
+//! What catalogs are made of is kept in memory, prepared, until one of them is touched. With `[catalog] driver =
+//! templated` it is a file, and none of the tables is looked at.
 //!
 //! **Invariant:** every write touches [`Ref::Catalog`]: a catalog in memory depends on all of them at once.
 
@@ -12,12 +13,18 @@ mod region;
 mod rendered;
 mod service;
 mod sql;
+mod template_file;
+mod templated;
 #[cfg(test)]
 mod tests;
 mod url_template;
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 
+use crate::config::CatalogDriver;
+use crate::error::Result;
 use crate::foundation::Foundation;
 use crate::id::{EndpointId, RegionId, ServiceId};
 use crate::resource::Resource;
@@ -26,6 +33,7 @@ pub use endpoint::EndpointPatch;
 pub use endpoint_group::{EndpointGroup, EndpointGroupPatch};
 pub use rendered::{CatalogEndpoint, CatalogService, CatalogTables, ProjectFilter, Substitutions, render};
 pub use service::ServicePatch;
+pub use templated::check_template_file;
 
 /// A region: a place in a tree of places. Ids are the caller's choice.
 #[derive(Clone, Debug, PartialEq)]
@@ -96,11 +104,20 @@ pub struct Catalog {
     foundation: Foundation,
     resource: Resource,
     prepared: rendered::Prepared,
+    /// The file, where the catalog is one.
+    templated: Option<Arc<templated::Templated>>,
 }
 
 impl Catalog {
     /// A door onto this foundation and this door.
-    pub fn new(foundation: Foundation, resource: Resource) -> Catalog {
-        Catalog { foundation, resource, prepared: rendered::Prepared::default() }
+    ///
+    /// # Errors
+    /// A file of a `templated` catalog that cannot be used.
+    pub fn new(foundation: Foundation, resource: Resource) -> Result<Catalog> {
+        let templated = match foundation.config.catalog.driver {
+            CatalogDriver::Sql => None,
+            CatalogDriver::Templated => Some(Arc::new(templated::Templated::open(&foundation.config)?)),
+        };
+        Ok(Catalog { foundation, resource, prepared: rendered::Prepared::default(), templated })
     }
 }

@@ -15,6 +15,7 @@ impl Catalog {
     /// The endpoints that a project is associated with, by itself or by a group, enabled or not. 404 if there is no such
     /// project.
     pub async fn list_endpoints_of_project(&self, allowed: &Allowed, project_id: &ProjectId) -> Result<Vec<Endpoint>> {
+        self.check_stored()?;
         let project = self.resource.require_project(allowed, project_id).await?;
         let filter = endpoint_filter::project_filter(&self.foundation.db, &project.id).await?;
         let mut endpoints = sql::list_all_endpoints(&self.foundation.db).await?;
@@ -24,6 +25,7 @@ impl Catalog {
 
     /// The projects that an endpoint is associated with, by themselves. 404 if there is no such endpoint.
     pub async fn list_projects_of_endpoint(&self, allowed: &Allowed, id: &EndpointId) -> Result<Vec<Project>> {
+        self.check_stored()?;
         let endpoint = self.require_endpoint(allowed, id).await?;
         let projects = endpoint_filter::list_projects_of_endpoint(&self.foundation.db, &endpoint.id).await?;
         self.resource.get_projects(&projects).await
@@ -36,6 +38,7 @@ impl Catalog {
         id: &EndpointId,
         project_id: &ProjectId,
     ) -> Result<()> {
+        self.check_stored()?;
         let endpoint = self.require_endpoint(allowed, id).await?;
         let project = self.resource.require_project(allowed, project_id).await?;
         if endpoint_filter::is_endpoint_in_project(&self.foundation.db, &endpoint.id, &project.id).await? {
@@ -47,6 +50,7 @@ impl Catalog {
     /// Lets a project see an endpoint, and of the others only those that it is associated with. 404 if there is no such
     /// endpoint or project, 409 if it does already.
     pub async fn add_endpoint_to_project(&self, _: &Allowed, id: &EndpointId, project_id: &ProjectId) -> Result<()> {
+        self.check_stored()?;
         self.foundation
             .db
             .write(|tx| {
@@ -70,6 +74,7 @@ impl Catalog {
         id: &EndpointId,
         project_id: &ProjectId,
     ) -> Result<()> {
+        self.check_stored()?;
         self.foundation
             .db
             .write(|tx| {

@@ -13,16 +13,23 @@ use crate::list::{Filter, ListQuery, Page};
 impl Catalog {
     /// The region of this id, or 404.
     pub async fn require_region(&self, _: &Allowed, id: &RegionId) -> Result<Region> {
+        if let Some(file) = self.file() {
+            return file.region(id).ok_or_else(|| Error::not_found("region", id));
+        }
         sql::get_region(&self.foundation.db, id).await?.ok_or_else(|| Error::not_found("region", id))
     }
 
     /// All regions, and the filters that are left to the caller.
     pub async fn list_regions(&self, _: &Allowed, query: &ListQuery) -> Result<(Page<Region>, Vec<Filter>)> {
+        if let Some(file) = self.file() {
+            return Ok(file.regions(query));
+        }
         sql::list_regions(&self.foundation.db, query).await
     }
 
     /// Makes a region. 400 for an id that is too long, 409 if there is one of this id, 404 if there is no such parent.
     pub async fn create_region(&self, allowed: &Allowed, region: Region) -> Result<Region> {
+        self.check_stored()?;
         check_id(&region.id)?;
         let new = &region;
         self.foundation
@@ -42,6 +49,7 @@ impl Catalog {
 
     /// Changes a region. 404 for the region or its new parent, 400 if it would become its own ancestor.
     pub async fn update_region(&self, allowed: &Allowed, id: &RegionId, patch: &RegionPatch) -> Result<Region> {
+        self.check_stored()?;
         let updated = self
             .foundation
             .db
@@ -73,6 +81,7 @@ impl Catalog {
 
     /// Deletes a region and those below it. 403 while any of them has endpoints.
     pub async fn delete_region(&self, allowed: &Allowed, id: &RegionId) -> Result<()> {
+        self.check_stored()?;
         self.foundation
             .db
             .write(move |tx| {

@@ -103,6 +103,9 @@ impl Catalog {
 
     /// Everything that catalogs are made of, as of now.
     async fn tables(&self) -> Result<Arc<CatalogTables>> {
+        if let Some(file) = self.file() {
+            return Ok(Arc::clone(&file.tables));
+        }
         let now = self.foundation.freshness.observe().await?;
         let kept = self.prepared.0.read().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(kept) = kept
@@ -138,6 +141,21 @@ impl Catalog {
                 endpoint_filter::project_filter(&self.foundation.db, project_id).await
             }
             _ => Ok(ProjectFilter::default()),
+        }
+    }
+}
+
+impl CatalogTables {
+    /// What a file says. No project is limited to some of it.
+    pub(super) fn of_file(services: &[Service], endpoints: &[(Endpoint, UrlTemplate)]) -> CatalogTables {
+        let of = |service: &Service| {
+            let own = endpoints.iter().filter(|(endpoint, _)| endpoint.service_id == service.id);
+            own.map(|(endpoint, url)| PreparedEndpoint { endpoint: endpoint.clone(), url: url.clone() }).collect()
+        };
+        CatalogTables {
+            services: services.iter().map(|service| (service.clone(), of(service))).collect(),
+            all_without_filter: true,
+            ..CatalogTables::default()
         }
     }
 }

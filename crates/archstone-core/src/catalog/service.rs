@@ -24,16 +24,23 @@ pub struct ServicePatch {
 impl Catalog {
     /// The service of this id, or 404.
     pub async fn require_service(&self, _: &Allowed, id: &ServiceId) -> Result<Service> {
+        if let Some(file) = self.file() {
+            return file.service(id).ok_or_else(|| Error::not_found("service", id));
+        }
         sql::get_service(&self.foundation.db, id).await?.ok_or_else(|| Error::not_found("service", id))
     }
 
     /// All services, and the filters that are left to the caller.
     pub async fn list_services(&self, _: &Allowed, query: &ListQuery) -> Result<(Page<Service>, Vec<Filter>)> {
+        if let Some(file) = self.file() {
+            return Ok(file.services(query));
+        }
         sql::list_services(&self.foundation.db, query).await
     }
 
     /// Makes a service. 409 if there is one of this id.
     pub async fn create_service(&self, allowed: &Allowed, service: Service) -> Result<Service> {
+        self.check_stored()?;
         let new = &service;
         self.foundation
             .db
@@ -51,6 +58,7 @@ impl Catalog {
 
     /// Changes a service. 404 if there is none.
     pub async fn update_service(&self, allowed: &Allowed, id: &ServiceId, patch: &ServicePatch) -> Result<Service> {
+        self.check_stored()?;
         let updated = self
             .foundation
             .db
@@ -76,6 +84,7 @@ impl Catalog {
 
     /// Deletes a service with its endpoints. 404 if there is none.
     pub async fn delete_service(&self, allowed: &Allowed, id: &ServiceId) -> Result<()> {
+        self.check_stored()?;
         self.foundation
             .db
             .write(|tx| {

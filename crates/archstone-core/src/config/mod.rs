@@ -45,7 +45,11 @@ pub struct Examined {
 }
 
 impl Examined {
-    fn finish(mut self) -> Result<(Config, Vec<Warning>), Vec<Problem>> {
+    /// The configuration, unless it has problems.
+    ///
+    /// # Errors
+    /// All problems, in the order of the files.
+    pub fn finish(mut self) -> Result<(Config, Vec<Warning>), Vec<Problem>> {
         self.problems.sort();
         if self.problems.is_empty() { Ok((self.config, self.warnings)) } else { Err(self.problems) }
     }
@@ -55,13 +59,6 @@ impl Config {
     /// Makes the configuration of what was given.
     pub fn load(given: &Given) -> Result<(Self, Vec<Warning>), Vec<Problem>> {
         Self::examine(given).finish()
-    }
-
-    /// As [`Config::load`], for a server: what the configuration names on disk must be there too.
-    pub fn load_for_server(given: &Given) -> Result<(Self, Vec<Warning>), Vec<Problem>> {
-        let mut examined = Self::examine(given);
-        examined.problems.extend(check_environment(&examined.config));
-        examined.finish()
     }
 
     /// Reads what was given and says everything that there is to say about it.

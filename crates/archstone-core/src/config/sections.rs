@@ -49,6 +49,16 @@ words! {
 }
 
 words! {
+    /// `[catalog] driver`.
+    CatalogDriver {
+        /// The tables, which the API changes.
+        Sql = "sql",
+        /// A file.
+        Templated = "templated",
+    }
+}
+
+words! {
     /// Whether names must be usable in a URL unescaped.
     UrlSafe {
         /// Any name.
@@ -223,8 +233,12 @@ sections! {
     }
     /// `[catalog]`
     catalog: CatalogSection, "catalog" {
+        /// Where the catalog comes from.
+        driver: CatalogDriver,
         /// Most rows of a list.
         list_limit: Option<usize>,
+        /// The file of the `templated` driver, absolute or to be found by [`Config::find_file`].
+        template_file: PathBuf,
     }
     /// `[cors]`
     cors: CorsSection, "cors" {

@@ -109,7 +109,6 @@ const ROWS: &[(&str, &str, Support)] = &[
     ("auth", "external", Only(&["default", "DefaultDomain", "Domain"])),
     ("auth", "*", Only(&["default"])),
     ("cache", "*", NoEffect(CACHE)),
-    ("catalog", "driver", Only(&["sql"])),
     ("catalog", "*", Works),
     ("cors", "*", Works),
     ("credential", "driver", Only(&["sql"])),

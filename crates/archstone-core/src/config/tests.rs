@@ -112,7 +112,7 @@ fn a_server_must_have_its_database_keys_and_policy() {
         )
     };
     let check = |text: &str| {
-        let problems = Config::load_for_server(&Given::from_text("k.conf", text)).unwrap_err();
+        let problems = check_environment(&Config::load(&Given::from_text("k.conf", text)).unwrap().0);
         problems.iter().map(ToString::to_string).collect::<Vec<_>>()
     };
     let problems = check(&text("[oslo_policy]\npolicy_file=/no/such.yaml"));

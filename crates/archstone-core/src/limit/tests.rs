@@ -44,7 +44,7 @@ async fn make_region(catalog: &Catalog, id: &str) {
 async fn cloud(db: &Db, config: &str) -> Cloud {
     let foundation = foundation(db, config);
     let resource = Resource::new(foundation.clone());
-    let catalog = Catalog::new(foundation.clone(), resource.clone());
+    let catalog = Catalog::new(foundation.clone(), resource.clone()).unwrap();
     let service = Service { id: ServiceId::new_random(), service_type: None, enabled: true, extra: Map::new() };
     let service = catalog.create_service(&allowed(), service).await.unwrap().id;
     make_region(&catalog, "r").await;
@@ -401,7 +401,7 @@ async fn under_strict_two_level_no_service_starts_with_projects_below_projects()
         assert!(error.detail_text().contains(&*below) && !error.detail_text().contains(&*cloud.project));
         let resource = cloud.resource.clone();
         let foundation = foundation(db, "");
-        let flat = Limits::new(foundation.clone(), resource.clone(), Catalog::new(foundation, resource));
+        let flat = Limits::new(foundation.clone(), resource.clone(), Catalog::new(foundation, resource).unwrap());
         flat.check_tree_depth().await.unwrap();
     })
     .await;

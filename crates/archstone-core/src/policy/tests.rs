@@ -32,7 +32,7 @@ struct Cloud {
 
 async fn cloud(db: &Db) -> Cloud {
     let foundation = foundation(db, "");
-    let catalog = Catalog::new(foundation.clone(), Resource::new(foundation.clone()));
+    let catalog = Catalog::new(foundation.clone(), Resource::new(foundation.clone())).unwrap();
     for (id, parent) in [("high", None), ("low", Some("high")), ("beside", Some("high")), (&*"l".repeat(65), None)] {
         let parent_region_id = parent.map(RegionId::from);
         let region = Region { id: id.into(), description: String::new(), parent_region_id, extra: Map::new() };

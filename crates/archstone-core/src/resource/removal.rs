@@ -10,6 +10,12 @@ use crate::freshness::Ref;
 use crate::id::{DomainId, ProjectId};
 
 impl Resource {
+    /// Has the row above all domains for itself until the transaction ends: for those who must take turns and have no
+    /// row of their own.
+    pub(crate) async fn take_root_in(&self, tx: &mut Tx<'_>) -> Result<()> {
+        sql::take_projects(tx, &[sql::ROOT_DOMAIN.into()]).await
+    }
+
     /// Has projects and domains for itself until the transaction ends, so that nobody puts anything into them while
     /// they are deleted.
     pub(crate) async fn take_projects_in(&self, tx: &mut Tx<'_>, ids: &[ProjectId]) -> Result<()> {

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use archstone_core::config::{Config, Given, Level, Problem, Warning, check_environment};
+use archstone_core::config::{Config, Given, Level, Problem, Warning};
 
 use super::ConfigArgs;
 use super::startup;
@@ -24,7 +24,7 @@ enum Command {
 
 #[derive(clap::Args)]
 struct CheckArgs {
-    /// Look at the files alone, not at the keys and policy files that they name.
+    /// Look at the files alone, not at the keys, policy files and catalog that they name.
     #[arg(long)]
     files_only: bool,
 }
@@ -34,12 +34,14 @@ pub(crate) fn run(config: &ConfigArgs, args: &Args) -> ExitCode {
     let Command::Check(args) = &args.command;
     let given = startup::given(config);
     let examined = Config::examine(&given);
-    let mut problems = examined.problems;
+    let (mut problems, mut warnings) = (examined.problems, examined.warnings);
     if !args.files_only {
-        problems.extend(check_environment(&examined.config));
+        let (on_disk, of_files) = startup::check_environment(&examined.config);
+        problems.extend(on_disk);
         problems.sort();
+        warnings.extend(of_files);
     }
-    print!("{}", report(&given, &problems, &examined.warnings));
+    print!("{}", report(&given, &problems, &warnings));
     if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 

@@ -51,7 +51,8 @@ fn dev(args: &Args) -> Result<(), Refusal> {
         write_private(&config_file, &config_text(&data))?;
     }
     let given = Given::read(&[Named::File(config_file)], "archstone", &std::collections::BTreeMap::new());
-    let (config, _) = Config::load(&given).map_err(|problems| startup::all_problems(&problems))?;
+    let (mut config, _) = Config::load(&given).map_err(|problems| startup::all_problems(&problems))?;
+    config.archstone.listen.clone_from(&args.listen);
     startup::runtime(config.archstone.workers)?.block_on(start(args, &data, config))
 }
 

@@ -36,8 +36,10 @@ pub(crate) fn run(config: &ConfigArgs, args: &Args) -> ExitCode {
 }
 
 fn serve(config: &ConfigArgs, args: &Args) -> Result<(), Refusal> {
-    let config = startup::load_server_config(config)?;
+    let mut config = startup::load_server_config(config)?;
     let listen = listen_addresses(&args.listen, &config);
+    // URLs of a catalog's file can name the port.
+    config.archstone.listen.clone_from(&listen);
     startup::runtime(config.archstone.workers)?.block_on(async {
         let limits = limits(&config);
         let listeners = bind_all(&listen).await?;

@@ -11,7 +11,8 @@ use std::time::Duration;
 use archstone_core::Core;
 use archstone_core::authz::Authorizer;
 use archstone_core::authz::policy::{Policy, PolicySettings, log_problems};
-use archstone_core::config::{Config, Given, Level, Problem, Warning, check_environment};
+use archstone_core::catalog::check_template_file;
+use archstone_core::config::{self, Config, Given, Level, Problem, Warning};
 use archstone_core::error::Error;
 use archstone_core::events::Events;
 use archstone_core::foundation::Foundation;
@@ -46,7 +47,19 @@ pub(crate) fn load_config(args: &ConfigArgs) -> Result<Config, Refusal> {
 
 /// As [`load_config`], for a server: what is missing on disk is said together with what is wrong in the files.
 pub(crate) fn load_server_config(args: &ConfigArgs) -> Result<Config, Refusal> {
-    started(args, Config::load_for_server(&given(args)))
+    let mut examined = Config::examine(&given(args));
+    let (problems, warnings) = check_environment(&examined.config);
+    examined.problems.extend(problems);
+    examined.warnings.extend(warnings);
+    started(args, examined.finish())
+}
+
+/// What is to be said about the things on disk that a configuration names.
+pub(crate) fn check_environment(config: &Config) -> (Vec<Problem>, Vec<Warning>) {
+    let mut problems = config::check_environment(config);
+    let (in_catalog, warnings) = check_template_file(config);
+    problems.extend(in_catalog);
+    (problems, warnings)
 }
 
 fn started(args: &ConfigArgs, loaded: Result<(Config, Vec<Warning>), Vec<Problem>>) -> Result<Config, Refusal> {
@@ -135,7 +148,7 @@ fn connect_options(config: &Config) -> ConnectOptions {
 
 /// Opens everything: the environment is checked, the database connected and of the right schema, the policy read.
 pub(crate) async fn open(config: Config) -> Result<Arc<Core>, Refusal> {
-    let problems = check_environment(&config);
+    let (problems, _) = check_environment(&config);
     if !problems.is_empty() {
         return Err(all_problems(&problems));
     }

@@ -1,6 +1,7 @@
 //! Rules of the catalog, through the door.
 
 mod endpoint_filter;
+mod templated;
 
 use archstone_db::Db;
 use archstone_db::testing::on_each_database;
@@ -24,7 +25,7 @@ fn door(db: &Db) -> Catalog {
 }
 
 fn door_of(foundation: Foundation) -> Catalog {
-    Catalog::new(foundation.clone(), Resource::new(foundation))
+    Catalog::new(foundation.clone(), Resource::new(foundation)).unwrap()
 }
 
 fn kind<T: std::fmt::Debug>(result: Result<T>) -> ErrorKind {
