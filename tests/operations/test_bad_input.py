@@ -261,6 +261,110 @@ def count(server, token, path):
     return len(reply.json()[path.rsplit("/", 1)[-1]])
 
 
+@pytest.fixture(scope="module")
+def trust(server, token):
+    """What makes a good trust of the administrator: changed by one thing, it is a bad one."""
+    headers = {"X-Auth-Token": token, "X-Subject-Token": token}
+    shown = http.send(server.url, "GET", "/v3/auth/tokens", headers).json()["token"]
+    return {
+        "trustor_user_id": shown["user"]["id"],
+        "trustee_user_id": shown["user"]["id"],
+        "project_id": shown["project"]["id"],
+        "impersonation": False,
+        "roles": [{"name": "admin"}],
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "statuses"),
+    [
+        ({"trustor_user_id": None}, (400,)),
+        ({"trustor_user_id": 5}, (400,)),
+        ({"trustor_user_id": "nobody"}, (403,)),
+        ({"trustor_user_id": "x" * 65_536}, (403, 400)),
+        ({"trustor_user_id": "a\0b"}, (403, 400)),
+        ({"trustee_user_id": None}, (400,)),
+        ({"trustee_user_id": []}, (400,)),
+        ({"trustee_user_id": "nobody"}, (404, 403)),
+        ({"trustee_user_id": "x" * 65_536}, (404, 403, 400)),
+        ({"trustee_user_id": "a\0b"}, (404, 403, 400)),
+        ({"project_id": 5}, (400,)),
+        ({"project_id": "nowhere"}, (404, 403)),
+        ({"project_id": "x" * 65_536}, (404, 403, 400)),
+        ({"project_id": "a\0b"}, (404, 403, 400)),
+        ({"impersonation": None}, (400,)),
+        ({"impersonation": "maybe"}, (400,)),
+        ({"roles": {}}, (400,)),
+        ({"roles": []}, (403,)),
+        ({"roles": [5]}, (400,)),
+        ({"roles": [{}]}, (400,)),
+        ({"roles": [{"id": "a", "name": "b"}]}, (400,)),
+        ({"roles": [{"id": "0" * 32}]}, (404, 403)),
+        ({"roles": [{"id": "x" * 65_536}]}, (400,)),
+        ({"roles": [{"id": "a\0b"}]}, (400,)),
+        ({"roles": [{"name": "x" * 65_536}]}, (400,)),
+        ({"roles": [{"name": "a\0b"}]}, (404, 403, 400)),
+        ({"roles": [{"name": "no such role"}]}, (404, 403)),
+        ({"expires_at": 5}, (400,)),
+        ({"expires_at": "tomorrow"}, (400,)),
+        ({"expires_at": "2001-01-01T00:00:00.000000Z"}, (400,)),
+        ({"expires_at": "99999-01-01T00:00:00.000000Z"}, (400,)),
+        ({"expires_at": "2" * 65_536}, (400,)),
+        ({"remaining_uses": 0}, (400,)),
+        ({"remaining_uses": -1}, (400,)),
+        ({"remaining_uses": "3"}, (400,)),
+        ({"remaining_uses": 1.5}, (400,)),
+        ({"remaining_uses": True}, (400,)),
+        ({"remaining_uses": 2**70}, (400,)),
+        ({"allow_redelegation": "yes"}, (400,)),
+        ({"redelegation_count": -1}, (400,)),
+        ({"redelegation_count": "1"}, (400,)),
+        ({"redelegation_count": 2**70}, (400, 403)),
+        ({"allow_redelegation": True, "redelegation_count": 1_000_000}, (403,)),
+        ({"allow_redelegation": True, "remaining_uses": 3}, (400,)),
+        ({"redelegated_trust_id": "0" * 32}, (403,)),
+        ({"redelegated_trust_id": "x" * 65_536}, (403, 400)),
+        ({"redelegated_trust_id": "a\0b"}, (403, 400)),
+        ({"redelegated_trust_id": 5}, (400,)),
+        ({"deleted_at": "2001-01-01T00:00:00.000000Z"}, (400,)),
+    ],
+    ids=lambda value: json.dumps(value)[:60] if isinstance(value, dict) else "",
+)
+def test_refused_trusts(server, token, trust, changes, statuses):
+    before = trusts(server, token)
+    reply = http.send(server.url, "POST", "/v3/OS-TRUST/trusts", {"X-Auth-Token": token}, {"trust": {**trust, **changes}})
+    assert_error(reply, *statuses)
+    assert trusts(server, token) == before, "something was written"
+
+
+def trusts(server, token):
+    return http.send(server.url, "GET", "/v3/OS-TRUST/trusts", {"X-Auth-Token": token}).json()["trusts"]
+
+
+@pytest.mark.parametrize("body", [None, {}, [], {"trust": None}, {"trust": []}, {"trust": {}}, {"trusts": {}}, {"trust": {}, "x": 1}])
+def test_what_is_no_trust(server, token, body):
+    assert_error(http.send(server.url, "POST", "/v3/OS-TRUST/trusts", {"X-Auth-Token": token}, body), 400)
+
+
+@pytest.mark.parametrize("query", ["trustor_user_id=%00", "trustor_user_id=" + "x" * 3_000, "trustee_user_id=%ff", "trustor_user_id=&x=y", "nonsense=1"])
+def test_odd_lists_of_trusts(server, token, query):
+    reply = send(server, "GET", f"/v3/OS-TRUST/trusts?{query}", {"X-Auth-Token": token})
+    assert reply.status in (200, 400, 403), reply.text
+    if reply.status == 200:
+        assert reply.json()["trusts"] == []
+
+
+@pytest.mark.parametrize("place", ["/v3/OS-TRUST/trusts/{}", "/v3/OS-TRUST/trusts/{}/roles", "/v3/OS-TRUST/trusts/{}/roles/admin"])
+@pytest.mark.parametrize("trust_id", ["nothing", "%00", "x" * 3_000, "%ff%fe"])
+def test_trusts_that_do_not_exist(server, token, place, trust_id):
+    assert_error(send(server, "GET", place.format(trust_id), {"X-Auth-Token": token}), 404, 403, 400)
+
+
+@pytest.mark.parametrize("trust_id", ["nothing", "a\0b", "x" * 65_536, 5, None, [], {}])
+def test_logins_by_a_trust_that_does_not_exist(server, trust_id):
+    assert_error(http.send(server.url, "POST", "/v3/auth/tokens", body=login_with(scope={"OS-TRUST:trust": {"id": trust_id}})), 401, 403, 404, 400)
+
+
 @pytest.mark.parametrize(
     "query",
     ["?limit=abc", "?limit=-5", "?marker=" + "x" * 3_000, "?name=%00", "?name=%ff%fe", "?enabled=perhaps", "?name__regex=(((", "?&&&==", "?name__contains=%25%25"],
