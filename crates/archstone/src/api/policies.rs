@@ -2,7 +2,7 @@
 //! services, and which endpoints each is for.
 
 use archstone_core::authz::{Allowed, Target};
-use archstone_core::error::Result;
+use archstone_core::error::{Error, Result};
 use archstone_core::id::{EndpointId, PolicyId, RegionId, ServiceId};
 use archstone_core::list::Filter;
 use archstone_core::policy::{Policy, PolicyPatch, PolicyTarget};
@@ -17,12 +17,15 @@ pub(super) fn routes(routes: &mut Routes) {
         .path("/v3/policies")
         .rel(rel("policies"))
         .get(Access::Rule("identity:list_policies"), list)
-        .post(Access::Rule("identity:create_policy"), create);
+        .post(Access::Rule("identity:create_policy"), create)
+        .patch(Access::Public, refuse_without_id)
+        .delete(Access::Public, refuse_without_id);
     routes
         .path("/v3/policies/{policy_id}")
         .rel(rel("policy"))
         .get(Access::Rule("identity:get_policy"), show)
         .patch(Access::Rule("identity:update_policy"), update)
+        .post(Access::Public, refuse_with_id)
         .delete(Access::Rule("identity:delete_policy"), delete);
     association_routes(routes);
     routes
@@ -61,6 +64,16 @@ fn policy_rel(name: &str) -> Relation {
 }
 
 /// The storage filters nothing and cuts nothing, as in the reference.
+/// The reference has the method on both of its paths, and finds only when it is called that the id is missing.
+async fn refuse_without_id(_: Call) -> Result<Reply> {
+    Err(Error::bad_request("The URL must end with the id of a policy."))
+}
+
+/// As [`refuse_without_id`], the other way round.
+async fn refuse_with_id(_: Call) -> Result<Reply> {
+    Err(Error::bad_request("The id of a new policy cannot be chosen: send it to /v3/policies."))
+}
+
 async fn list(call: Call) -> Result<Reply> {
     const FILTERS: &[&str] = &["type"];
     let allowed = call.allow(Target::none()).await?;
