@@ -11,7 +11,8 @@ pytestmark = pytest.mark.skipif("config.getoption('--program') == 'keystone'", r
 
 @pytest.fixture(scope="module")
 def cloud(program):
-    conf = {"identity": {"password_hash_rounds": 5}, "v2": {"enabled": True}}
+    proxy = {"trusted_proxies": "127.0.0.1", "remote_user_header": "X-Remote-User"}
+    conf = {"identity": {"password_hash_rounds": 5}, "v2": {"enabled": True}, "archstone": proxy}
     with Archstone(conf=conf) as server:
         yield Cloud(server)
 
@@ -111,6 +112,19 @@ def test_a_token_is_a_login_too_and_keeps_its_end(cloud):
     second = cloud.login(token={"id": first["id"]}, tenantName="two").json()["access"]["token"]
     assert (second["tenant"]["id"], second["expires"]) == (cloud.two, first["expires"])
     assert second["audit_ids"][1] == first["audit_ids"][0]
+
+
+def test_whom_the_proxy_has_authenticated_needs_no_password(cloud):
+    def login(name, **auth):
+        return http.send(cloud.url, "POST", "/v2.0/tokens", {"X-Remote-User": name}, {"auth": auth})
+
+    access = login("alice", tenantName="one").json()["access"]
+    assert (access["user"]["id"], access["token"]["tenant"]["id"]) == (cloud.alice, cloud.one)
+    assert login("nobody", tenantName="one").status == 401
+    # Whoever is of another domain is nobody here.
+    assert login("eve").status == 401
+    assert login("alice", passwordCredentials={"username": "admin", "password": "adminpw"}).json()["access"]["user"]["name"] == "alice"
+    assert login("alice", token={"id": cloud.admin}).json()["access"]["user"]["name"] == "admin"
 
 
 def test_logins_that_fail(cloud):

@@ -26,8 +26,11 @@ pub(super) fn routes(routes: &mut Routes) {
 async fn issue(call: Call) -> Result<Reply> {
     let auth =
         call.body.get("auth").and_then(Value::as_object).ok_or_else(|| Error::missing("auth", "request body"))?;
-    let auth = login(auth, &call.core.config.identity.default_domain_id)?;
-    let circumstances = Circumstances { initiator: &call.initiator, receipt: None, external: None };
+    let config = &call.core.config;
+    let applies = config.auth.methods.iter().any(|method| method == "external") && object(auth, "token")?.is_none();
+    let external = call.external.as_ref().filter(|_| applies);
+    let auth = login(auth, external.is_some(), &config.identity.default_domain_id)?;
+    let circumstances = Circumstances { initiator: &call.initiator, receipt: None, external };
     let issued = match call.core.auth.authenticate(&auth, &circumstances).await {
         Ok(issued) => issued,
         // Whoever speaks this API cannot go on with a receipt.
@@ -91,13 +94,15 @@ async fn issued_reply(call: &Call, allowed: &Allowed, issued: &IssuedToken) -> R
     Call::ok(&access(call, allowed, &issued.token, &issued.text).await?)
 }
 
-/// The login in the words of v3: a user and a project without a domain are those of the default domain.
-fn login(auth: &Map<String, Value>, default_domain: &str) -> Result<Map<String, Value>> {
+/// The login in the words of v3: a user and a project without a domain are those of the default domain. Whom a proxy
+/// has authenticated logs in by that unless it sends a token, whatever else it sends.
+fn login(auth: &Map<String, Value>, external: bool, default_domain: &str) -> Result<Map<String, Value>> {
     if auth.get("trust_id").is_some_and(|id| !id.is_null()) {
         return Err(Error::bad_request("The v2.0 API has no trusts: the attribute trust_id is not supported."));
     }
     let domain = json!({"id": default_domain});
     let identity = match (object(auth, "passwordCredentials")?, object(auth, "token")?) {
+        (_, None) if external => json!({"methods": ["external"], "external": {}}),
         (Some(credentials), None) => {
             let password = text(credentials, "password")?;
             let password = password.ok_or_else(|| Error::missing("password", "passwordCredentials"))?;
@@ -153,7 +158,16 @@ mod tests {
     use super::*;
 
     fn parse(auth: &Value) -> Result<Value> {
-        login(auth.as_object().unwrap(), "default").map(Value::Object)
+        login(auth.as_object().unwrap(), false, "default").map(Value::Object)
+    }
+
+    #[test]
+    fn whom_a_proxy_has_authenticated_needs_no_password() {
+        let identity = |auth: &Value| login(auth.as_object().unwrap(), true, "default").unwrap()["identity"].clone();
+        let external = json!({"methods": ["external"], "external": {}});
+        assert_eq!(identity(&json!({"tenantId": "t"})), external);
+        assert_eq!(identity(&json!({"passwordCredentials": {"username": "u", "password": "p"}})), external);
+        assert_eq!(identity(&json!({"token": {"id": "t"}}))["methods"], json!(["token"]));
     }
 
     #[test]
