@@ -232,3 +232,34 @@ def test_what_is_no_ec2_key_is_not_stored(alice, blob):
     alice.own("POST", "/v3/credentials", {"credential": new}, 400)
     listed = alice.own("GET", f"/v3/users/{alice.id}/credentials/OS-EC2", status=200).json()["credentials"]
     assert [one["access"] for one in listed] == [alice.key["access"]]
+
+
+def shown(user):
+    return {credential["user_id"] for credential in user.own("GET", "/v3/credentials", status=200).json()["credentials"]}
+
+
+def test_a_list_has_what_the_rule_of_one_shows(server, alice, bob):
+    """Also where that is more than the own ones, which alone are read as long as it is not."""
+    file = server.folder / "policy.yaml"
+    before = file.read_text()
+    assert shown(alice) == {alice.id}
+    rules = [
+        ("'%s':%%(target.credential.user_id)s" % bob.id, {bob.id}),
+        ("not user_id:%(target.credential.user_id)s and role:member", {bob.id}),
+        ("project_id:%(target.credential.project_id)s", {alice.id}),
+        ("user_id:%(target.credential.user_id)s", {alice.id}),
+        ("role:member", {alice.id, bob.id}),
+    ]
+    try:
+        for rule, expected in rules:
+            time.sleep(1.1)
+            file.write_text(json.dumps({"identity:get_credential": rule}))
+            until = time.monotonic() + 10
+            # Others may have credentials too.
+            while (seen := shown(alice) & {alice.id, bob.id}) != expected and time.monotonic() < until:
+                time.sleep(0.1)
+            assert seen == expected, rule
+    finally:
+        time.sleep(1.1)
+        file.write_text(before)
+        time.sleep(1.5)

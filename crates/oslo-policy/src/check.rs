@@ -42,6 +42,30 @@ pub(crate) enum Check {
     Or(Vec<Check>),
 }
 
+impl Check {
+    /// Whether nothing of the target counts here but whether its attribute `key` equals the credential `credential`. The
+    /// rules that it refers to are left to look at.
+    pub(crate) fn compares_only(&self, key: &str, credential: &str, left: &mut Vec<RuleId>) -> bool {
+        match self {
+            Check::Always | Check::Never | Check::RoleName(_) | Check::Invalid(None) => true,
+            Check::Rule(id) => {
+                left.push(*id);
+                true
+            }
+            Check::Not(inner) => inner.compares_only(key, credential, left),
+            Check::And(items) | Check::Or(items) => items.iter().all(|item| item.compares_only(key, credential, left)),
+            Check::Credential(path, template) => {
+                template.is_literal() || (template.is_key(key) && path.iter().eq([credential]))
+            }
+            Check::RoleTemplate(template) | Check::Literal(_, template) | Check::Invalid(Some(template)) => {
+                template.is_literal()
+            }
+            // What another server says may depend on anything.
+            Check::Remote(_) => false,
+        }
+    }
+}
+
 /// Compiles a rule. `resolve` gives the index of a referenced rule, or `None` if it does not exist; what cannot be
 /// compiled is added to `faults`.
 pub(crate) fn compile(expr: &Expr, resolve: &dyn Fn(&str) -> Option<RuleId>, faults: &mut Vec<String>) -> Check {

@@ -155,6 +155,21 @@ impl Policy {
         self.ids.get(name).and_then(|id| self.checks.get(*id)).is_some_and(|check| matches!(check, Check::Always))
     }
 
+    /// Whether nothing of the target counts for this rule but whether its attribute `key` (`target.user.id`) equals the
+    /// credential `credential`: then the answer is the same for all targets in which the two differ.
+    pub fn compares_only(&self, rule: &str, key: &str, credential: &str) -> bool {
+        let Some(id) = self.ids.get(rule).copied().or(self.fallback) else { return true };
+        let (mut left, mut seen) = (vec![id], HashSet::new());
+        while let Some(id) = left.pop() {
+            let is_new = seen.insert(id);
+            let check = self.checks.get(id);
+            if is_new && !check.is_none_or(|check| check.compares_only(key, credential, &mut left)) {
+                return false;
+            }
+        }
+        true
+    }
+
     /// Whether a rule of this name exists, built in or from a file.
     pub fn has_rule(&self, name: &str) -> bool {
         self.ids.contains_key(name)
@@ -314,6 +329,37 @@ mod tests {
     fn allowed(policy: &Policy, rule: &str, roles: &[&str]) -> bool {
         let credentials = map(&json!({"roles": roles}));
         policy.decide(rule, &credentials, &Map::new(), ScopeType::Project, &HashMap::new()) == Decision::Allowed
+    }
+
+    #[test]
+    fn a_rule_tells_what_of_the_target_counts() {
+        let compares_only = |file: &str| {
+            let (policy, _) = build(&[], &[file], &Options::default());
+            policy.compares_only("a", "target.user.id", "user_id")
+        };
+        for file in [
+            "a: '@'",
+            "b: '!'",
+            "a: role:reader and system_scope:all or user_id:%(target.user.id)s",
+            "a: not rule:b\nb: rule:c or is_admin:1\nc: user_id:%(target.user.id)s",
+            "a: \"'x':x\"",
+        ] {
+            assert!(compares_only(file), "{file}");
+        }
+        for file in [
+            "a: project_id:%(target.project.id)s",
+            "a: user_id:%(target.user.id)s or project_id:%(target.user.id)s",
+            "a: token.user.id:%(target.user.id)s",
+            "a: user_id:x%(target.user.id)s",
+            "a: \"'x':%(target.user.id)s\"",
+            "a: role:%(target.user.id)s",
+            "a: role:admin and rule:b\nb: domain_id:%(target.user.domain_id)s",
+            "a: http://remote/%(target.user.id)s",
+            "a: http://remote/",
+            "a: 2fa:%(target.user.domain_id)s",
+        ] {
+            assert!(!compares_only(file), "{file}");
+        }
     }
 
     #[test]

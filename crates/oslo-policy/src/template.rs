@@ -60,6 +60,16 @@ impl Key {
 }
 
 impl Template {
+    /// Whether nothing of the target is filled in.
+    pub(crate) fn is_literal(&self) -> bool {
+        matches!(self, Template::Literal(_))
+    }
+
+    /// Whether it is the target's attribute of this name and nothing else.
+    pub(crate) fn is_key(&self, name: &str) -> bool {
+        matches!(self, Template::Key(key) if key.name == name)
+    }
+
     /// Compiles a right side; the error says which part Python's `%` operator would refuse.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let mut parts = Vec::new();

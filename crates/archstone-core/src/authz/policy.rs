@@ -150,6 +150,12 @@ impl Policy {
         self.rules().is_open(name)
     }
 
+    /// Whether nothing of the target counts for this rule but whether its attribute `key` equals the credential
+    /// `credential`.
+    pub fn compares_only(&self, rule: &str, key: &str, credential: &str) -> bool {
+        self.rules().compares_only(rule, key, credential)
+    }
+
     /// Whether a rule of this name exists.
     pub fn has_rule(&self, name: &str) -> bool {
         self.rules().has_rule(name)

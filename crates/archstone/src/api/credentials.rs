@@ -4,6 +4,7 @@ use archstone_core::authz::{Allowed, Scope, Target};
 use archstone_core::credential::{Credential, EC2, NewCredential};
 use archstone_core::error::{Error, Result};
 use archstone_core::id::{CredentialId, ProjectId, UserId};
+use archstone_core::list::Filter;
 use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
@@ -39,7 +40,12 @@ async fn list(call: Call) -> Result<Reply> {
         _ => Target::none(),
     };
     let allowed = call.allow_rule(LIST, target.filters(call.query.filter_attributes(FILTERS))).await?;
-    let query = call.list_query(FILTERS, None)?;
+    let mut query = call.list_query(FILTERS, None)?;
+    if let Some(caller) = call.requester.caller()
+        && shows_only_own(&call).await
+    {
+        query.filters.push(Filter::equals("user_id", &caller.user_id));
+    }
     let (credentials, remaining) = call.core.credential.list(&allowed, &query).await?;
     let mut members = Vec::new();
     for credential in credentials {
@@ -56,6 +62,14 @@ async fn list(call: Call) -> Result<Reply> {
         query: &query,
         truncated: false,
     }))
+}
+
+/// Whether the rule of one credential lets this caller see none but its own, so that the others need not be read: it
+/// asks of a credential only whose it is, and says no to one of somebody else.
+async fn shows_only_own(call: &Call) -> bool {
+    let nobodys = Target::of("credential", json!({"user_id": ""}));
+    call.core.authorizer.policy().compares_only(SHOW, "target.credential.user_id", "user_id")
+        && call.allow_rule(SHOW, nobodys).await.is_err()
 }
 
 async fn create(call: Call) -> Result<Reply> {
