@@ -113,9 +113,12 @@ impl Core {
         };
         let mut patch = UserPatch::default();
         let (user_id, enabled) = (user.id.clone(), user.enabled);
-        match self.identity.authenticate_password(Some(user), wanted.password.clone(), None).await.map_err(Error::from)
-        {
-            Ok(_) => {}
+        let moment = self.token.observe().await?;
+        let user = self.identity.find_user(moment, &user_id).await?;
+        let proven = Box::pin(self.identity.authenticate_password(moment, user, wanted.password.clone(), None)).await;
+        match proven.map_err(Error::from) {
+            // Nothing else runs here that would write the day.
+            Ok(_) => self.identity.write_activity().await?,
             // Whatever stands in the way of this password, setting it anew removes.
             Err(Error { kind: ErrorKind::Unauthorized, .. }) => patch.password = Some(Some(wanted.password.clone())),
             Err(error) => return Err(error),

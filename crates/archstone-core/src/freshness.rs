@@ -22,6 +22,8 @@ pub enum Ref {
     User(UserId),
     /// A project's or domain's row.
     Project(ProjectId),
+    /// The failed logins of a user that are counted by network; of nobody, for an empty id.
+    FailedLogins(UserId),
     /// The role assignments of a user or a group, by the actor's id.
     Assignments(String),
     /// Any role's name, options or implications.
@@ -42,6 +44,7 @@ impl Ref {
         match self {
             Ref::User(_) => "user",
             Ref::Project(_) => "project",
+            Ref::FailedLogins(_) => "failed_logins",
             Ref::Assignments(_) => "assignments",
             Ref::Roles => "roles",
             Ref::Catalog => "catalog",
@@ -54,7 +57,7 @@ impl Ref {
     /// The name of the thing, empty for the kinds that are one.
     pub(crate) fn reference(&self) -> &str {
         match self {
-            Ref::User(id) => id,
+            Ref::User(id) | Ref::FailedLogins(id) => id,
             Ref::Project(id) => id,
             Ref::Assignments(actor) => actor,
             Ref::Roles | Ref::Catalog | Ref::Revocations => "",
@@ -71,6 +74,7 @@ impl Ref {
         Some(match change.kind.as_str() {
             "user" => Ref::User(reference.into()),
             "project" => Ref::Project(reference.into()),
+            "failed_logins" => Ref::FailedLogins(reference.into()),
             "assignments" => Ref::Assignments(reference.to_owned()),
             "roles" => Ref::Roles,
             "catalog" => Ref::Catalog,

@@ -201,15 +201,22 @@ impl Core {
         &self.foundation.events
     }
 
-    /// Starts what runs beside the requests: policy files and the catalog's file are read again when they change, old rows of our own tables
-    /// go, and it is looked whether the database tells of other programs' writes. It ends when the handle is dropped.
+    /// Starts what runs beside the requests: policy files and the catalog's file are read again when they change, old
+    /// rows of our own tables go, the days of logins are written, and it is looked whether the database tells of other
+    /// programs' writes. It ends when the handle is dropped.
     pub fn watch(&self) -> Watching {
         let mut tasks = tokio::task::JoinSet::new();
         tasks.spawn(Arc::clone(self.authorizer.policy()).watch());
         tasks.spawn(self.catalog.clone().watch());
         tasks.spawn(self.foundation.freshness.clone().watch_triggers());
         tasks.spawn(prune(self.foundation.db.clone(), self.auth.clone()));
+        tasks.spawn(self.identity.clone().keep_writing_activity());
         Watching { _tasks: tasks }
+    }
+
+    /// Writes what was to be written later. To be called when no more requests come, and before the database is closed.
+    pub async fn finish(&self) {
+        self.identity.finish_activity().await;
     }
 
     /// Whether this is `[DEFAULT] admin_token`. Compared in constant time.

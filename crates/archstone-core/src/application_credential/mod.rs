@@ -19,7 +19,7 @@ use crate::foundation::Foundation;
 use crate::freshness::Ref;
 use crate::id::{ApplicationCredentialId, ProjectId, RoleId, UserId};
 use crate::identity::Identity;
-use crate::identity::password::Password;
+use crate::identity::password::{Compared, Password};
 use crate::list::{Filter, ListQuery, Page};
 use crate::time::Timestamp;
 
@@ -172,11 +172,15 @@ impl ApplicationCredentials {
 
     /// 401 if the credential has ended or the secret is not its own.
     pub(crate) async fn check_secret(&self, credential: &ApplicationCredential, secret: Password) -> Result<()> {
-        let matches = self.identity.verify_secret(secret, &credential.secret_hash).await?;
-        if credential.expires_at.is_some_and(|end| end <= self.foundation.time.now()) {
+        let compared = self.identity.compare_secret(secret.clone(), &credential.secret_hash).await?;
+        let has_ended = credential.expires_at.is_some_and(|end| end <= self.foundation.time.now());
+        if has_ended && compared == Compared::RightAMomentAgo {
+            self.identity.verify_nothing(secret).await?;
+        }
+        if has_ended {
             return Err(Error::unauthorized(format!("application credential {} has expired", credential.id)));
         }
-        if !matches {
+        if !compared.is_right() {
             return Err(Error::unauthorized(format!("wrong secret for application credential {}", credential.id)));
         }
         Ok(())

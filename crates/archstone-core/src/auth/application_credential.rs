@@ -4,7 +4,7 @@ use futures::future::BoxFuture;
 use futures::{FutureExt as _, TryFutureExt as _};
 use serde_json::{Map, Value};
 
-use super::{AuthMethod, AuthRequest, Circumstances, Proof, ProvenCredential, Users};
+use super::{Attempt, AuthMethod, Proof, ProvenCredential, Users};
 use crate::application_credential::ApplicationCredentials;
 use crate::error::{Error, Result};
 use crate::identity::LoginRefused;
@@ -19,8 +19,7 @@ impl AuthMethod for ApplicationCredentialMethod {
     fn authenticate<'a>(
         &'a self,
         payload: &'a Map<String, Value>,
-        _: &'a AuthRequest,
-        _: &'a Circumstances<'_>,
+        attempt: &'a Attempt<'_>,
     ) -> BoxFuture<'a, Result<Proof, LoginRefused>> {
         async move {
             let text = |name: &str| payload.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
@@ -28,18 +27,19 @@ impl AuthMethod for ApplicationCredentialMethod {
                 // The reference tells an unknown id with 404; an unknown name with 401.
                 (Some(id), _) => self.application_credential.require_for_token(&id.into()).await?,
                 (None, Some(name)) => {
-                    let user = self.users.find("application_credential", payload).await?;
+                    let user = self.users.find("application_credential", payload, attempt.moment).await?;
                     let user =
                         user.ok_or_else(|| Error::unauthorized("the credential's user is unknown or disabled"))?;
                     self.application_credential
-                        .get_by_name(&user.id, name)
+                        .get_by_name(user.id(), name)
                         .await?
                         .ok_or_else(|| Error::unauthorized("the user has no application credential of this name"))?
                 }
                 (None, None) => return Err(Error::missing("id or name", "application credential")),
             };
             // Always the owner: a user that the request names beside an id counts for nothing (CVE-2026-42998).
-            let user = self.users.find_by_id(&credential.user_id).await?;
+            let user = self.users.find_by_id(&credential.user_id, attempt.moment).await?;
+            let user = user.map(|user| self.users.seen(&user));
             let user = user.ok_or_else(|| Error::unauthorized("the credential's user is unknown or disabled"))?;
             if !user.enabled {
                 return Err(Error::unauthorized("the credential's user is disabled"));
@@ -52,7 +52,7 @@ impl AuthMethod for ApplicationCredentialMethod {
                     project_id: credential.project_id,
                     expires_at: credential.expires_at,
                 }),
-                ..Proof::of(user)
+                ..Proof::of(user, attempt.moment)
             })
         }
         .map_err(LoginRefused::from)

@@ -6,7 +6,7 @@ use futures::future::BoxFuture;
 use futures::{FutureExt as _, TryFutureExt as _};
 use serde_json::{Map, Value};
 
-use super::{AuthMethod, AuthRequest, Circumstances, Proof, Users};
+use super::{Attempt, AuthMethod, Proof, Users};
 use crate::error::{Error, Result};
 use crate::id::DomainId;
 use crate::identity::LoginRefused;
@@ -45,24 +45,25 @@ impl AuthMethod for ExternalMethod {
     fn authenticate<'a>(
         &'a self,
         _: &'a Map<String, Value>,
-        _: &'a AuthRequest,
-        circumstances: &'a Circumstances<'_>,
+        attempt: &'a Attempt<'_>,
     ) -> BoxFuture<'a, Result<Proof, LoginRefused>> {
         async move {
-            let external = circumstances
+            let moment = attempt.moment;
+            let external = attempt
+                .circumstances
                 .external
                 .ok_or_else(|| Error::unauthorized("no trusted proxy has authenticated the client"))?;
             let resource = &self.users.resource;
             let domain = match external.domain.as_deref().filter(|_| self.variant == Variant::Domain) {
-                Some(name) => resource.get_domain_by_name(name).await?,
-                None => resource.get_domain(&self.default_domain_id).await?,
+                Some(name) => resource.domain_by_name_at(moment, name).await?,
+                None => resource.domain_at(moment, &self.default_domain_id).await?,
             };
             let refused = || Error::unauthorized(format!("the proxy's user {} is unknown or disabled", external.name));
             // The reference leaves it to the new token's validation to find that either is disabled.
             let domain = domain.filter(|domain| domain.enabled).ok_or_else(refused)?;
-            let user = self.users.identity.get_user_by_name(&external.name, &domain.id).await?;
-            let user = user.filter(|user| user.enabled).ok_or_else(refused)?;
-            Ok::<_, Error>(Proof::of(user))
+            let user = self.users.identity.find_user_by_name(moment, &external.name, &domain.id).await?;
+            let user = user.map(|user| self.users.seen(&user)).filter(|user| user.enabled).ok_or_else(refused)?;
+            Ok::<_, Error>(Proof::of(user, moment))
         }
         .map_err(LoginRefused::from)
         .boxed()

@@ -31,8 +31,9 @@ use crate::credential::Credentials;
 use crate::error::{Error, ErrorKind, Receipt, Result};
 use crate::events::{AUTHENTICATE, Event};
 use crate::foundation::Foundation;
+use crate::freshness::Moment;
 use crate::id::{ApplicationCredentialId, DomainId, ProjectId, UserId};
-use crate::identity::{Identity, LoginRefused, User};
+use crate::identity::{FoundUser, Identity, LoginRefused, User};
 use crate::resource::{Domain, Resource};
 use crate::time::Timestamp;
 use crate::token::{IssuedToken, NewScope, NewToken, Token};
@@ -54,11 +55,23 @@ pub struct Circumstances<'a> {
     pub external: Option<&'a ExternalUser>,
 }
 
+/// A login under way.
+pub struct Attempt<'a> {
+    /// What it says.
+    pub request: &'a AuthRequest,
+    /// What comes with it.
+    pub circumstances: &'a Circumstances<'a>,
+    /// A reading of the clock since it began: what is looked up is as of then, or later.
+    pub moment: Moment,
+}
+
 /// What a method has proven.
 #[derive(Debug)]
 pub struct Proof {
     /// Whose identity.
     pub user: User,
+    /// As of when; later than the login's own moment where proving it took long.
+    pub moment: Moment,
     /// The methods behind it besides its own name: those of the token that is rescoped.
     pub methods: Vec<String>,
     /// An expiry that the new token keeps.
@@ -70,8 +83,8 @@ pub struct Proof {
 }
 
 impl Proof {
-    fn of(user: User) -> Proof {
-        Proof { user, methods: Vec::new(), expires_at: None, chain: None, application_credential: None }
+    fn of(user: User, moment: Moment) -> Proof {
+        Proof { user, moment, methods: Vec::new(), expires_at: None, chain: None, application_credential: None }
     }
 }
 
@@ -92,8 +105,7 @@ pub trait AuthMethod: Send + Sync {
     fn authenticate<'a>(
         &'a self,
         payload: &'a Map<String, Value>,
-        request: &'a AuthRequest,
-        circumstances: &'a Circumstances<'_>,
+        attempt: &'a Attempt<'_>,
     ) -> BoxFuture<'a, Result<Proof, LoginRefused>>;
 }
 
@@ -204,8 +216,9 @@ impl Auth {
         if let Some(unknown) = request.methods.iter().find(|(name, _)| !self.methods.contains_key(name.as_str())) {
             return Err(self.not_supported(&unknown.0));
         }
-        let proofs = self.prove(&request, circumstances).await?;
-        let mut login = Login::reconcile(&request, proofs)?;
+        let moment = self.token.observe().await?;
+        let proofs = self.prove(&Attempt { request: &request, circumstances, moment }).await?;
+        let mut login = Login::reconcile(&request, moment, proofs)?;
         let trust = self.trust(&request, &login).await?;
         let scope = self.scope(&request, &login, trust.as_ref()).await?;
         if let Some(receipt) = circumstances.receipt {
@@ -246,6 +259,7 @@ impl Auth {
 
     /// Deletes what is kept of earlier logins and no longer matters.
     pub(crate) async fn prune(&self) -> Result<()> {
+        self.identity.forget_verified();
         totp::forget_used_passcodes(&self.foundation).await?;
         self.identity.prune_failures().await
     }
@@ -259,12 +273,12 @@ impl Auth {
         Error::auth_method(configured, format!("the authentication method {method} is not supported"))
     }
 
-    async fn prove(&self, request: &AuthRequest, circumstances: &Circumstances<'_>) -> Result<Vec<(String, Proof)>> {
-        let mut proofs = Vec::from_iter(self.prove_unasked(request, circumstances).await?);
-        for (name, payload) in &request.methods {
+    async fn prove(&self, attempt: &Attempt<'_>) -> Result<Vec<(String, Proof)>> {
+        let mut proofs = Vec::from_iter(self.prove_unasked(attempt).await?);
+        for (name, payload) in &attempt.request.methods {
             let Some(method) = self.methods.get(name.as_str()) else { continue };
-            let outcome = method.authenticate(payload, request, circumstances).await;
-            self.foundation.events.emit(authentication_event(&outcome, payload, circumstances.initiator));
+            let outcome = method.authenticate(payload, attempt).await;
+            self.foundation.events.emit(authentication_event(&outcome, payload, attempt.circumstances.initiator));
             proofs.push((name.clone(), outcome?));
         }
         Ok(proofs)
@@ -272,17 +286,14 @@ impl Auth {
 
     /// What a trusted proxy has proven counts also where the request does not name the method; if it proves nobody, that
     /// is no reason to refuse what the request names (`keystone.api._shared.authentication.authenticate`).
-    async fn prove_unasked(
-        &self,
-        request: &AuthRequest,
-        circumstances: &Circumstances<'_>,
-    ) -> Result<Option<(String, Proof)>> {
+    async fn prove_unasked(&self, attempt: &Attempt<'_>) -> Result<Option<(String, Proof)>> {
         const EXTERNAL: &str = "external";
-        let named = request.methods.iter().any(|(name, _)| name == EXTERNAL);
+        let circumstances = attempt.circumstances;
+        let named = attempt.request.methods.iter().any(|(name, _)| name == EXTERNAL);
         let (Some(method), Some(_), false) = (self.methods.get(EXTERNAL), circumstances.external, named) else {
             return Ok(None);
         };
-        let outcome = method.authenticate(&Map::new(), request, circumstances).await;
+        let outcome = method.authenticate(&Map::new(), attempt).await;
         match outcome {
             Ok(_) => {
                 self.foundation.events.emit(authentication_event(&outcome, &Map::new(), circumstances.initiator));
@@ -319,7 +330,7 @@ impl Auth {
         if rules.are_fulfilled_by(&login.methods) {
             return Ok(());
         }
-        let domain = self.resource.get_domain(&user.domain_id).await?;
+        let domain = self.resource.domain_at(login.moment, &user.domain_id).await?;
         let domain = domain.ok_or_else(|| Error::unauthorized("the user's domain is gone"))?;
         let receipt = self.receipts.seal(&user.id, &login.methods, self.foundation.time.now())?;
         let body = json!({
@@ -341,63 +352,65 @@ impl Auth {
     }
 
     async fn scope(&self, request: &AuthRequest, login: &Login, trust: Option<&Trust>) -> Result<NewScope> {
+        let moment = login.moment;
         if let Some(credential) = &login.application_credential {
             // An application credential cannot choose: it is for one project.
             return match &credential.project_id {
-                Some(id) => Ok(NewScope::Project(self.require_project_by_id(id).await?)),
+                Some(id) => Ok(NewScope::Project(self.require_project_by_id(moment, id).await?)),
                 None => Ok(NewScope::Unscoped),
             };
         }
         match &request.scope {
-            RequestedScope::Default => self.default_scope(&login.user).await,
+            RequestedScope::Default => self.default_scope(moment, &login.user).await,
             RequestedScope::Unscoped => Ok(NewScope::Unscoped),
             RequestedScope::System => Ok(NewScope::System),
-            RequestedScope::Domain(domain) => Ok(NewScope::Domain(self.require_domain(domain).await?.id)),
+            RequestedScope::Domain(domain) => Ok(NewScope::Domain(self.require_domain(moment, domain).await?.id)),
             RequestedScope::Project(Reference::Id(id)) => {
-                Ok(NewScope::Project(self.require_project_by_id(&id.as_str().into()).await?))
+                Ok(NewScope::Project(self.require_project_by_id(moment, &id.as_str().into()).await?))
             }
             RequestedScope::Project(Reference::Name { name, domain }) => {
                 let strict = self.foundation.config.resource.project_name_url_safe == UrlSafe::Strict;
                 check_name_url_safe(name, strict)?;
-                let domain = self.require_domain(domain.as_deref().unwrap_or(&Reference::Id(String::new()))).await?;
-                let project = self.resource.get_project_by_name(name, &domain.id).await?;
+                let nowhere = Reference::Id(String::new());
+                let domain = self.require_domain(moment, domain.as_deref().unwrap_or(&nowhere)).await?;
+                let project = self.resource.project_by_name_at(moment, name, &domain.id).await?;
                 match project {
-                    Some(project) if project.enabled => Ok(NewScope::Project(project.id)),
+                    Some(project) if project.enabled => Ok(NewScope::Project(project.id.clone())),
                     _ => Err(Error::unauthorized(format!("no enabled project {name} in the domain {}", domain.id))),
                 }
             }
             RequestedScope::Trust(_) => match trust.and_then(|trust| trust.project_id.as_ref()) {
-                Some(id) => Ok(NewScope::Project(self.require_project_by_id(id).await?)),
+                Some(id) => Ok(NewScope::Project(self.require_project_by_id(moment, id).await?)),
                 // The reference makes such trusts, and finds only here that they are of no use.
                 None => Err(Error::not_found("project", "None")),
             },
         }
     }
 
-    async fn require_project_by_id(&self, id: &ProjectId) -> Result<ProjectId> {
+    async fn require_project_by_id(&self, moment: Moment, id: &ProjectId) -> Result<ProjectId> {
         let refused = || Error::unauthorized(format!("there is no enabled project {id} in an enabled domain"));
-        let project = self.resource.get_project(id).await?.filter(|project| project.enabled).ok_or_else(refused)?;
+        let project = self.resource.project_at(moment, id).await?;
+        let project = project.filter(|project| project.enabled).ok_or_else(refused)?;
         let domain_id = project.domain_id.as_ref().ok_or_else(refused)?;
-        let domain = self.resource.get_domain(domain_id).await?;
-        domain.filter(|domain| domain.enabled).map(|_| project.id).ok_or_else(refused)
+        let domain = self.resource.domain_at(moment, domain_id).await?;
+        domain.filter(|domain| domain.enabled).map(|_| project.id.clone()).ok_or_else(refused)
     }
 
-    async fn require_domain(&self, reference: &Reference) -> Result<Domain> {
+    async fn require_domain(&self, moment: Moment, reference: &Reference) -> Result<Domain> {
         let strict = self.foundation.config.resource.domain_name_url_safe == UrlSafe::Strict;
         if let Reference::Name { name, .. } = reference {
             check_name_url_safe(name, strict)?;
         }
-        require_enabled_domain(&self.resource, reference).await
+        require_enabled_domain(&self.resource, moment, reference).await
     }
 
     /// The user's default project if it is enabled and the user has a role there; otherwise no scope, silently.
-    async fn default_scope(&self, user: &User) -> Result<NewScope> {
+    async fn default_scope(&self, moment: Moment, user: &User) -> Result<NewScope> {
         let Some(id) = &user.default_project_id else { return Ok(NewScope::Unscoped) };
-        let Some(project) = self.resource.get_project(id).await?.filter(|project| project.enabled) else {
-            return Ok(NewScope::Unscoped);
-        };
+        let project = self.resource.project_at(moment, id).await?.filter(|project| project.enabled);
+        let Some(project) = project else { return Ok(NewScope::Unscoped) };
         let Some(domain_id) = &project.domain_id else { return Ok(NewScope::Unscoped) };
-        if !self.resource.get_domain(domain_id).await?.is_some_and(|domain| domain.enabled) {
+        if !self.resource.domain_at(moment, domain_id).await?.is_some_and(|domain| domain.enabled) {
             return Ok(NewScope::Unscoped);
         }
         let groups = self.identity.list_group_ids_of_user(&user.id).await?;
@@ -406,7 +419,7 @@ impl Auth {
         if graph.global(graph.expand(assigned)).is_empty() {
             return Ok(NewScope::Unscoped);
         }
-        Ok(NewScope::Project(project.id))
+        Ok(NewScope::Project(project.id.clone()))
     }
 }
 
@@ -458,6 +471,8 @@ fn named_user(payload: &Map<String, Value>) -> Map<String, Value> {
 /// What all methods of a request have proven together.
 struct Login {
     user: User,
+    /// The latest of what the methods have proven it as of.
+    moment: Moment,
     methods: Vec<String>,
     expires_at: Option<Timestamp>,
     chain: Option<AuditId>,
@@ -467,11 +482,12 @@ struct Login {
 impl Login {
     /// All methods must speak of the same user; of several expiries the earliest counts
     /// (`keystone.auth.core.AuthContext`).
-    fn reconcile(request: &AuthRequest, proofs: Vec<(String, Proof)>) -> Result<Login> {
+    fn reconcile(request: &AuthRequest, moment: Moment, proofs: Vec<(String, Proof)>) -> Result<Login> {
         let mut login: Option<Login> = None;
         for (name, proof) in proofs {
             let login = login.get_or_insert_with(|| Login {
                 user: proof.user.clone(),
+                moment,
                 methods: Vec::new(),
                 expires_at: None,
                 chain: None,
@@ -480,6 +496,7 @@ impl Login {
             if login.user.id != proof.user.id {
                 return Err(Error::unauthorized("the methods of the request prove different users"));
             }
+            login.moment = login.moment.max(proof.moment);
             for method in std::iter::once(name).chain(proof.methods) {
                 login.add_method(method);
             }
@@ -510,17 +527,17 @@ pub(crate) struct Users {
 }
 
 impl Users {
-    /// The enabled user in an enabled domain that `identity.<method>.user` names; `None` if there is none, so that the
-    /// caller can spend as much time as on a real one.
-    async fn find(&self, method: &str, payload: &Map<String, Value>) -> Result<Option<User>> {
+    /// The user in an enabled domain that `identity.<method>.user` names; `None` if there is none, so that the caller can
+    /// spend as much time as on a real one.
+    async fn find(&self, method: &str, payload: &Map<String, Value>, moment: Moment) -> Result<Option<FoundUser>> {
         let user = payload.get("user").and_then(Value::as_object).ok_or_else(|| Error::missing("user", method))?;
         let reference = Reference::parse(user, "user")?;
         match &reference {
-            Reference::Id(id) => self.find_by_id(&UserId::from(id.as_str())).await,
+            Reference::Id(id) => self.find_by_id(&UserId::from(id.as_str()), moment).await,
             Reference::Name { name, domain } => {
                 let domain = domain.as_deref().ok_or_else(|| Error::missing("domain", "user"))?;
-                match find_enabled_domain(&self.resource, domain).await? {
-                    Some(domain) => self.identity.get_user_by_name(name, &domain.id).await,
+                match find_enabled_domain(&self.resource, moment, domain).await? {
+                    Some(domain) => self.identity.find_user_by_name(moment, name, &domain.id).await,
                     None => Ok(None),
                 }
             }
@@ -528,23 +545,28 @@ impl Users {
     }
 
     /// The user of this id in an enabled domain.
-    async fn find_by_id(&self, id: &UserId) -> Result<Option<User>> {
-        let Some(user) = self.identity.get_user_for_token(id).await? else { return Ok(None) };
-        let enabled = self.resource.get_domain(&user.domain_id).await?.is_some_and(|domain| domain.enabled);
+    async fn find_by_id(&self, id: &UserId, moment: Moment) -> Result<Option<FoundUser>> {
+        let Some(user) = self.identity.find_user(moment, id).await? else { return Ok(None) };
+        let enabled = self.resource.domain_at(moment, user.domain_id()).await?.is_some_and(|domain| domain.enabled);
         Ok(enabled.then_some(user))
+    }
+
+    /// As everybody else sees it.
+    fn seen(&self, found: &FoundUser) -> User {
+        self.identity.user_of(found)
     }
 }
 
-async fn find_enabled_domain(resource: &Resource, reference: &Reference) -> Result<Option<Domain>> {
+async fn find_enabled_domain(resource: &Resource, moment: Moment, reference: &Reference) -> Result<Option<Domain>> {
     let domain = match reference {
-        Reference::Id(id) => resource.get_domain(&DomainId::from(id.as_str())).await?,
-        Reference::Name { name, .. } => resource.get_domain_by_name(name).await?,
+        Reference::Id(id) => resource.domain_at(moment, &DomainId::from(id.as_str())).await?,
+        Reference::Name { name, .. } => resource.domain_by_name_at(moment, name).await?,
     };
     Ok(domain.filter(|domain| domain.enabled))
 }
 
-async fn require_enabled_domain(resource: &Resource, reference: &Reference) -> Result<Domain> {
-    let found = find_enabled_domain(resource, reference).await?;
+async fn require_enabled_domain(resource: &Resource, moment: Moment, reference: &Reference) -> Result<Domain> {
+    let found = find_enabled_domain(resource, moment, reference).await?;
     found.ok_or_else(|| Error::unauthorized("the scope's domain is unknown or disabled"))
 }
 

@@ -4,7 +4,7 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use serde_json::{Map, Value};
 
-use super::{AuthMethod, AuthRequest, Circumstances, Proof, Users};
+use super::{Attempt, AuthMethod, Proof, Users};
 use crate::error::Result;
 use crate::identity::LoginRefused;
 use crate::identity::password::Password;
@@ -17,16 +17,15 @@ impl AuthMethod for PasswordMethod {
     fn authenticate<'a>(
         &'a self,
         payload: &'a Map<String, Value>,
-        _: &'a AuthRequest,
-        circumstances: &'a Circumstances<'_>,
+        attempt: &'a Attempt<'_>,
     ) -> BoxFuture<'a, Result<Proof, LoginRefused>> {
         async move {
-            let user = self.users.find("password", payload).await?;
+            let user = self.users.find("password", payload, attempt.moment).await?;
             let password = payload.get("user").and_then(|user| user.get("password")).and_then(Value::as_str);
             let password = Password::new(password.unwrap_or_default().to_owned());
-            let user =
-                self.users.identity.authenticate_password(user, password, circumstances.initiator.source).await?;
-            Ok(Proof::of(user))
+            let source = attempt.circumstances.initiator.source;
+            let proven = self.users.identity.authenticate_password(attempt.moment, user, password, source).await?;
+            Ok(Proof::of(proven.user, proven.moment))
         }
         .boxed()
     }

@@ -4,7 +4,7 @@ use futures::future::BoxFuture;
 use futures::{FutureExt as _, TryFutureExt as _};
 use serde_json::{Map, Value};
 
-use super::{AuthMethod, AuthRequest, Circumstances, Proof, RequestedScope, Users};
+use super::{Attempt, AuthMethod, Proof, RequestedScope, Users};
 use crate::authz::Scope;
 use crate::error::{Error, Result};
 use crate::identity::LoginRefused;
@@ -21,13 +21,12 @@ impl AuthMethod for TokenMethod {
     fn authenticate<'a>(
         &'a self,
         payload: &'a Map<String, Value>,
-        request: &'a AuthRequest,
-        _: &'a Circumstances<'_>,
+        attempt: &'a Attempt<'_>,
     ) -> BoxFuture<'a, Result<Proof, LoginRefused>> {
         async move {
             let id = payload.get("id").and_then(Value::as_str).ok_or_else(|| Error::missing("id", "token"))?;
-            let token = self.token.validate(id, Validation::default()).await?;
-            let narrower = matches!(request.scope, RequestedScope::Project(_) | RequestedScope::Domain(_));
+            let token = self.token.validate_at(attempt.moment, id, Validation::default()).await?;
+            let narrower = matches!(attempt.request.scope, RequestedScope::Project(_) | RequestedScope::Domain(_));
             if token.caller.scope == Scope::System && narrower {
                 return Err(Error::forbidden("a system token does not become one of a project or domain"));
             }
@@ -35,14 +34,14 @@ impl AuthMethod for TokenMethod {
             if !self.allow_scoped && token.caller.scope != Scope::Unscoped {
                 return Err(Error::forbidden("[token] allow_rescope_scoped_token forbids rescoping a scoped token"));
             }
-            let user = self.users.identity.get_user_for_token(&token.caller.user_id).await?;
+            let user = self.users.identity.user_at(attempt.moment, &token.caller.user_id).await?;
             let user = user.ok_or_else(|| Error::not_found("user", &token.caller.user_id))?;
             // The expiry is kept, so that nobody renews a login for ever without proving who they are.
             Ok(Proof {
                 methods: token.payload.methods.iter().map(ToString::to_string).collect(),
                 expires_at: Some(token.expires_at),
                 chain: Some(token.payload.audit_ids.chain()),
-                ..Proof::of(user)
+                ..Proof::of(user, attempt.moment)
             })
         }
         .map_err(LoginRefused::from)

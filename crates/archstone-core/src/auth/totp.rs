@@ -8,7 +8,7 @@ use futures::future::BoxFuture;
 use keystone_token::totp::{PERIOD, Seed};
 use serde_json::{Map, Value};
 
-use super::{AuthMethod, AuthRequest, Circumstances, Proof, Users, sql};
+use super::{Attempt, AuthMethod, Proof, Users, sql};
 use crate::credential::Credentials;
 use crate::error::{Error, Result};
 use crate::foundation::Foundation;
@@ -31,15 +31,15 @@ impl AuthMethod for TotpMethod {
     fn authenticate<'a>(
         &'a self,
         payload: &'a Map<String, Value>,
-        _: &'a AuthRequest,
-        circumstances: &'a Circumstances<'_>,
+        attempt: &'a Attempt<'_>,
     ) -> BoxFuture<'a, Result<Proof, LoginRefused>> {
         async move {
-            let user = self.users.find("totp", payload).await?.filter(|user| user.enabled);
+            let user = self.users.find("totp", payload, attempt.moment).await?;
+            let user = user.map(|user| self.users.seen(&user)).filter(|user| user.enabled);
             let passcode = payload.get("user").and_then(|user| user.get("passcode")).and_then(Value::as_str);
             let passcode = passcode.unwrap_or_default();
             let identity = &self.users.identity;
-            let lock = identity.passcode_lock(user.as_ref(), circumstances.initiator.source).await?;
+            let lock = identity.passcode_lock(user.as_ref(), attempt.circumstances.initiator.source).await?;
             let proven = match self.step_of(user.as_ref(), passcode).await? {
                 _ if lock.is_locked() => Err("locked out"),
                 Some((user, step)) if self.use_up(user, step, passcode).await? => Ok(user),
@@ -49,7 +49,7 @@ impl AuthMethod for TotpMethod {
             match proven {
                 Ok(user) => {
                     identity.forget_wrong_passcodes(&lock).await?;
-                    Ok(Proof::of(user.clone()))
+                    Ok(Proof::of(user.clone(), attempt.moment))
                 }
                 Err(why) => {
                     identity.count_wrong_passcode(&lock).await?;

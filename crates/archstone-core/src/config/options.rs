@@ -11,12 +11,14 @@ const REFERENCE: &str = include_str!("options.tsv");
 /// `[archstone]`: name, type, whether multi-valued, default.
 const OWN: &[(&str, &str, bool, Option<&str>)] = &[
     ("foreign_write_bound", "Float(min=0)", false, Some("1.0")),
+    ("hash_queue", "Integer(min=1, max=1048576)", false, None),
     ("hash_threads", "Integer(min=1, max=1024)", false, None),
     ("listen", "String", true, None),
     ("lockout_by", "String(choices=['network', 'user'])", false, Some("network")),
     ("lockout_ipv4_prefix", "Integer(min=8, max=32)", false, Some("24")),
     ("lockout_ipv6_prefix", "Integer(min=16, max=128)", false, Some("64")),
     ("max_request_header_size", "Integer(min=1024, max=1048576)", false, Some("16384")),
+    ("remember_verified_password_for", "Float(min=0, max=3600)", false, Some("60.0")),
     ("remote_domain_header", "String", false, None),
     ("remote_user_header", "String", false, None),
     ("trusted_proxies", "List(item=String)", false, None),

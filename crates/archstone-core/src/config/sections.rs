@@ -201,6 +201,10 @@ sections! {
         workers: Option<usize>,
         /// Threads that hash passwords; default: one per core.
         hash_threads: Option<usize>,
+        /// Logins that may wait for one of those; default: 64 for each.
+        hash_queue: Option<usize>,
+        /// Seconds for which a password that was right need not be hashed again; 0: it always is.
+        remember_verified_password_for: f64,
         /// Most bytes of a request's head.
         max_request_header_size: usize,
         /// Seconds for which an answer from memory may miss a write of another program on the same

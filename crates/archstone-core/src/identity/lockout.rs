@@ -21,6 +21,7 @@ use crate::authz::Allowed;
 use crate::config::{LockoutBy, Network};
 use crate::error::{Error, Result};
 use crate::events::Event;
+use crate::freshness::{Moment, Ref};
 use crate::id::UserId;
 use crate::time::Timestamp;
 
@@ -121,6 +122,25 @@ impl Identity {
         Ok(self.compliance.lock(&failures, options, self.foundation.time.now()))
     }
 
+    /// The same for a login that is about to succeed, from memory where that tells all: the counter in the user's own row,
+    /// which Python Keystone writes without a word, is read each time.
+    pub(super) async fn lock_at(
+        &self,
+        moment: Moment,
+        counter: Option<&Counter<'_>>,
+        options: &UserOptions,
+    ) -> Result<Lock> {
+        let Some(Counter::Network { user, factor, network }) = counter else {
+            return self.lock(counter, options).await;
+        };
+        let rows = self.failures_at(moment, &UserId::from(*user)).await?;
+        let of = |network: &str| {
+            rows.iter().find(|row| row.factor == factor.as_str() && row.network == network).map(|row| row.failures)
+        };
+        let failures = of(network).or_else(|| of(ANYWHERE)).unwrap_or_default();
+        Ok(self.compliance.lock(&failures, options, self.foundation.time.now()))
+    }
+
     /// Counts one more failure, from one on after a lock whose time has passed.
     pub(super) async fn count_failure(&self, counter: Option<&Counter<'_>>, lock: Lock) -> Result<()> {
         let Some(counter) = counter else { return Ok(()) };
@@ -145,7 +165,10 @@ impl Identity {
                             }
                             let others = sql::count_other_networks(&mut *tx, user, factor, network).await?;
                             let network = if others < MOST_NETWORKS { network } else { ANYWHERE };
-                            sql::count_failure(tx, user, factor, network, now).await
+                            sql::count_failure(tx, user, factor, network, now).await?;
+                            // Also for nobody, whose refusal would come sooner without.
+                            tx.touch(Ref::FailedLogins(UserId::from(*user)).into());
+                            Ok(())
                         }
                     }
                 })
@@ -163,7 +186,9 @@ impl Identity {
                     match counter {
                         Counter::Local(local) => sql::reset_local_failures(tx, local).await,
                         Counter::Network { user, factor, network } => {
-                            sql::delete_failures(tx, user, factor.as_str(), &[network], None).await
+                            sql::delete_failures(tx, user, factor.as_str(), &[network], None).await?;
+                            tx.touch(Ref::FailedLogins(UserId::from(*user)).into());
+                            Ok(())
                         }
                     }
                 })
@@ -242,6 +267,7 @@ impl Identity {
                 Box::pin(async move {
                     let user = sql::get_user(&mut *tx, id).await?.ok_or_else(|| Error::not_found("user", id))?;
                     sql::delete_failures_of_users(tx, std::slice::from_ref(id)).await?;
+                    tx.touch(Ref::User(id.clone()).into());
                     match user.local.as_ref().filter(|local| local.has_failures()) {
                         Some(local) => sql::reset_local_failures(tx, local).await,
                         None => Ok(()),

@@ -4,21 +4,31 @@
 //! the same: 401 after one hash, and after one count where failures are counted. Only who knows the password learns that it has expired.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use archstone_db::Tx;
 use serde_json::{Map, Value};
 
 use super::compliance::{Lock, SetBy, is_expired, password_expired};
-use super::lockout::Factor;
-use super::password::Password;
-use super::sql::{self, StoredPassword, StoredUser};
-use super::{Identity, User, UserOption, UserOptions};
+use super::lockout::{Counter, Factor};
+use super::password::{Compared, Password};
+use super::sql::{self, StoredLocal, StoredPassword, StoredUser};
+use super::{FoundUser, Identity, User, UserOption, UserOptions};
 use crate::authz::Allowed;
 use crate::error::{Error, Result};
 use crate::events::{AUTHENTICATE, Event};
-use crate::freshness::Ref;
+use crate::freshness::{Moment, Ref};
 use crate::id::UserId;
 use crate::time::Timestamp;
+
+/// Somebody who has proven a password.
+#[derive(Debug)]
+pub(crate) struct LoggedIn {
+    /// Who.
+    pub(crate) user: User,
+    /// As of when: later than when the login began, if its password had to be hashed.
+    pub(crate) moment: Moment,
+}
 
 /// What a password proved.
 enum Proven {
@@ -67,21 +77,18 @@ impl Identity {
     /// notes the day.
     pub(crate) async fn authenticate_password(
         &self,
-        user: Option<User>,
+        moment: Moment,
+        user: Option<FoundUser>,
         password: Password,
         source: Option<IpAddr>,
-    ) -> Result<User, LoginRefused> {
-        let stored = match user {
-            Some(user) => sql::get_user(&self.foundation.db, &user.id).await?,
-            None => None,
-        };
-        let (stored, proven) = self.prove(stored, password, source).await?;
+    ) -> Result<LoggedIn, LoginRefused> {
+        let (stored, proven, moment) = self.prove(moment, user, password, source).await?;
         match proven {
-            Proven::Valid => Ok(self.user_from(stored)),
+            Proven::Valid => Ok(LoggedIn { user: self.user_from(StoredUser::clone(&stored)), moment }),
             Proven::Expired => Err(LoginRefused {
                 error: password_expired(&stored.id),
                 reason: Some((401, format!("The password of the user {} has expired.", stored.id))),
-                user_id: Some(stored.id),
+                user_id: Some(stored.id.clone()),
                 partial_password_hash: None,
             }),
         }
@@ -97,8 +104,9 @@ impl Identity {
         original: Password,
         new: Password,
     ) -> Result<PreparedPasswordChange> {
-        let user = sql::get_user(&self.foundation.db, id).await?;
-        let (user, _) = match self.prove(user, original, allowed.initiator().source).await {
+        let moment = self.foundation.freshness.observe().await?;
+        let user = self.find_user(moment, id).await?;
+        let (user, ..) = match self.prove(moment, user, original, allowed.initiator().source).await {
             Ok(proven) => proven,
             Err(refused) => {
                 self.report_failed_login(allowed, id, &refused);
@@ -134,20 +142,86 @@ impl Identity {
         Ok(())
     }
 
-    /// The user, and what the password proves of it.
+    /// The user, and what the password proves of it, as of a moment that the login may go on with.
+    ///
+    /// **Invariant:** what is in memory lets somebody in, and refuses nobody: that is decided, and counted, by what the
+    /// database says, also because other programs count failures and days without a word. So a refusal costs the same
+    /// whether its user is in memory, in the database, or nowhere: a hash, a reading of the user, one of the failures,
+    /// and a write.
     async fn prove(
         &self,
-        user: Option<StoredUser>,
+        moment: Moment,
+        user: Option<FoundUser>,
         password: Password,
         source: Option<IpAddr>,
-    ) -> Result<(StoredUser, Proven), LoginRefused> {
-        let now = self.foundation.time.now();
-        let current = user.as_ref().and_then(StoredUser::current_password);
+    ) -> Result<(Arc<StoredUser>, Proven, Moment), LoginRefused> {
+        let hash = user.as_ref().and_then(|user| user.stored.current_hash().map(ToOwned::to_owned));
         // Also for a locked account, or none, whose answer must not come sooner.
-        let matches = match current.and_then(|current| current.hash.as_deref()) {
-            Some(hash) => self.verify_secret(password.clone(), hash).await?,
-            None => self.verify_nothing(password.clone()).await.map(|()| false)?,
+        let compared = match &hash {
+            Some(hash) => self.compare_secret(password.clone(), hash).await?,
+            None => self.verify_nothing(password.clone()).await.map(|()| Compared::Wrong)?,
         };
+        let moment = match compared {
+            Compared::RightAMomentAgo => moment,
+            // What was committed while it was hashed counts: other failures, another password.
+            Compared::Right | Compared::Wrong => self.foundation.freshness.observe().await?,
+        };
+        let is_same = |user: &StoredUser| user.current_hash() == hash.as_deref();
+        let user = match user {
+            Some(before) if compared.is_right() => {
+                let now = self.find_user(moment, before.id()).await?;
+                if let Some(now) = now.as_ref().filter(|now| is_same(&now.stored))
+                    && let Some(lock) = self.remembered_lock(moment, &now.stored, source).await?
+                {
+                    self.note_success(&now.stored, lock, source).await?;
+                    return Ok((Arc::clone(&now.stored), Proven::Valid, moment));
+                }
+                now.map(|now| FoundUser { from_memory: now.from_memory && before.from_memory, ..now })
+            }
+            user => user,
+        };
+        if compared == Compared::RightAMomentAgo {
+            self.verify_nothing(password.clone()).await?;
+        }
+        let stored = match user {
+            Some(user) if user.from_memory => sql::get_user(&self.foundation.db, user.id()).await?.map(Arc::new),
+            user => user.map(|user| user.stored),
+        };
+        let matches = compared.is_right() && stored.as_deref().is_some_and(is_same);
+        let (stored, proven) = self.decide(stored, matches, &password, source).await?;
+        Ok((stored, proven, moment))
+    }
+
+    /// What a login whose password is right left to be said of its failures; `None` if it must be refused, or so it seems.
+    async fn remembered_lock(&self, moment: Moment, user: &StoredUser, source: Option<IpAddr>) -> Result<Option<Lock>> {
+        let Some(local) = &user.local else { return Ok(None) };
+        let now = self.foundation.time.now();
+        let usable = self.is_enabled(user, now)
+            && user.current_password().is_some_and(|current| !is_expired(current, &user.options, now));
+        if !usable {
+            return Ok(None);
+        }
+        let counter = self.counter(Some((&user.id, Some(local))), Factor::Password, source);
+        let lock = self.lock_at(moment, counter.as_ref(), &user.options).await?;
+        Ok(Some(lock).filter(|lock| *lock != Lock::Locked))
+    }
+
+    /// Whether the user may log in at all: it was not switched off, nor idle for too long.
+    fn is_enabled(&self, user: &StoredUser, now: Timestamp) -> bool {
+        let today = now.naive().date();
+        let last_active = if self.was_active_on(&user.id, today) { Some(today) } else { user.last_active() };
+        self.compliance.enabled(user.enabled, last_active, &user.options, today)
+    }
+
+    /// What the password proves, by what the database says.
+    async fn decide(
+        &self,
+        user: Option<Arc<StoredUser>>,
+        matches: bool,
+        password: &Password,
+        source: Option<IpAddr>,
+    ) -> Result<(Arc<StoredUser>, Proven), LoginRefused> {
+        let now = self.foundation.time.now();
         let local = user.as_ref().and_then(|user| Some((user, user.local.as_ref()?)));
         let counter = self.counter(local.map(|(user, local)| (&user.id, Some(local))), Factor::Password, source);
         let none = UserOptions::default();
@@ -155,7 +229,7 @@ impl Identity {
         let nobody = || self.counter(None, Factor::Password, source);
         let (Some(user), true) = (&user, local.is_some()) else {
             self.count_failure(nobody().as_ref(), Lock::Clean).await?;
-            return Err(self.wrong(user.as_ref().map(|user| &user.id), &password));
+            return Err(self.wrong(user.as_ref().map(|user| &user.id), password));
         };
         let refused = |why: &str| LoginRefused {
             error: Error::unauthorized(format!("user {} {why}", user.id)),
@@ -170,19 +244,16 @@ impl Identity {
         }
         if !matches {
             self.count_failure(counter.as_ref(), lock).await?;
-            return Err(self.wrong(Some(&user.id), &password));
+            return Err(self.wrong(Some(&user.id), password));
         }
-        if !self.compliance.enabled(user.enabled, user.last_active(), &user.options, now.naive().date()) {
+        if !self.is_enabled(user, now) {
             return Err(refused("is disabled"));
         }
         if user.current_password().is_some_and(|current| is_expired(current, &user.options, now)) {
-            return Ok((user.clone(), Proven::Expired));
+            return Ok((Arc::clone(user), Proven::Expired));
         }
-        if lock != Lock::Clean {
-            self.forget_failures(counter.as_ref()).await?;
-        }
-        self.note_success(user, now).await?;
-        Ok((user.clone(), Proven::Valid))
+        self.note_success(user, lock, source).await?;
+        Ok((Arc::clone(user), Proven::Valid))
     }
 
     fn wrong(&self, user: Option<&UserId>, password: &Password) -> LoginRefused {
@@ -195,25 +266,30 @@ impl Identity {
         }
     }
 
-    /// Writes only what changes: nothing on a user's second login of a day. What Python Keystone has counted is forgotten
-    /// as well.
-    async fn note_success(&self, user: &StoredUser, now: Timestamp) -> Result<()> {
-        let today = now.naive().date();
-        let first_today = user.last_active_at != Some(today);
-        let failed = user.local.as_ref().filter(|local| local.has_failures());
-        if !first_today && failed.is_none() {
-            return Ok(());
+    /// Forgets the failures that a success makes good, if there are any, and notes the day: nothing is written before the
+    /// answer of a login that follows another one. What Python Keystone has counted is forgotten as well.
+    async fn note_success(&self, user: &StoredUser, lock: Lock, source: Option<IpAddr>) -> Result<()> {
+        let counter = self.counter(Some((&user.id, user.local.as_ref())), Factor::Password, source);
+        if lock != Lock::Clean {
+            self.forget_failures(counter.as_ref()).await?;
         }
+        // Where the counter is the user's own row, that was just read, and what is in memory of it is older.
+        let local = user.local.as_ref().filter(|local| local.has_failures());
+        if let Some(local) = local.filter(|_| !matches!(counter, Some(Counter::Local(_)))) {
+            self.forget_local_failures(user, local).await?;
+        }
+        self.note_activity(&user.id, user.last_active_at, self.foundation.time.now().naive().date());
+        Ok(())
+    }
+
+    async fn forget_local_failures(&self, user: &StoredUser, local: &StoredLocal) -> Result<()> {
         self.foundation
             .db
             .write(|tx| {
                 Box::pin(async move {
-                    if let Some(local) = failed {
-                        sql::reset_local_failures(tx, local).await?;
-                    }
-                    if first_today {
-                        sql::set_last_active(tx, &user.id, today).await?;
-                    }
+                    sql::reset_local_failures(tx, local).await?;
+                    // What is in memory says that there is something to forget.
+                    tx.touch(Ref::User(user.id.clone()).into());
                     Ok(())
                 })
             })
@@ -233,7 +309,7 @@ impl Identity {
         }
         let last = user.passwords.values().rev().take(self.compliance.unique_passwords());
         for hash in last.filter_map(|password: &StoredPassword| password.hash.as_deref()) {
-            if self.pool.verify(new.clone(), hash.to_owned()).await? {
+            if self.compare_secret(new.clone(), hash).await?.is_right() {
                 return Err(self.compliance.used_before());
             }
         }

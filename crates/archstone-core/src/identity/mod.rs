@@ -9,6 +9,7 @@
 //! **Invariant:** every change of what a token can see of a user touches [`Ref::User`](crate::freshness::Ref::User).
 //! What ends tokens is not here but above: see `cascade`.
 
+mod activity;
 mod compliance;
 mod expiry_filter;
 mod group;
@@ -16,6 +17,7 @@ mod lockout;
 mod login;
 mod options;
 pub mod password;
+mod remembered;
 mod report;
 mod sql;
 #[cfg(test)]
@@ -24,6 +26,7 @@ mod user;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Map, Value};
 
@@ -32,8 +35,10 @@ use crate::error::{Error, Result};
 use crate::foundation::Foundation;
 use crate::id::{DomainId, GroupId, ProjectId, UserId};
 use crate::time::Timestamp;
+use activity::Activity;
 use compliance::Compliance;
-use password::{HashAlgorithm, HashOptions, HashPool, Hasher, PasswordError};
+use password::{Compared, HashAlgorithm, HashOptions, HashPool, Hasher, PasswordError, PoolOptions};
+use remembered::Remembered;
 
 pub use group::GroupPatch;
 pub(crate) use group::membership_event;
@@ -41,11 +46,9 @@ pub use lockout::FailedLogins;
 pub use login::LoginRefused;
 pub use options::{UserOption, UserOptionChanges, UserOptions};
 pub use password::Password;
+pub(crate) use remembered::FoundUser;
 pub use report::{Report, ReportedUser};
 pub use user::{NewUser, UserPatch};
-
-/// How many passwords may wait to be hashed before further ones are refused (503).
-const HASH_QUEUE: usize = 1024;
 
 /// Somebody who can log in.
 #[derive(Clone, Debug, PartialEq)]
@@ -126,6 +129,8 @@ pub struct Identity {
     foundation: Foundation,
     pool: Arc<HashPool>,
     compliance: Arc<Compliance>,
+    remembered: Arc<Remembered>,
+    activity: Arc<Activity>,
 }
 
 impl Identity {
@@ -150,19 +155,27 @@ impl Identity {
             strict_password_check: config.default.strict_password_check,
         })
         .map_err(|error| Error::internal(error.to_string()))?;
-        let threads = config.archstone.hash_threads.and_then(NonZeroUsize::new);
-        let pool = HashPool::start(hasher, threads, HASH_QUEUE)
+        let options = &config.archstone;
+        let remember = Duration::try_from_secs_f64(options.remember_verified_password_for)
+            .map_err(|error| Error::internal(format!("[archstone] remember_verified_password_for: {error}")))?;
+        let options = PoolOptions {
+            threads: options.hash_threads.and_then(NonZeroUsize::new),
+            waiting: options.hash_queue,
+            remember_verified_for: remember,
+        };
+        let pool = HashPool::start(hasher, options)
             .map_err(|error| Error::internal(format!("starting the threads that hash passwords: {error}")))?;
         let compliance = Arc::new(Compliance::new(config)?);
-        Ok(Identity { foundation, pool: Arc::new(pool), compliance })
+        let remembered = Arc::new(Remembered::new(&foundation.freshness));
+        Ok(Identity { foundation, pool: Arc::new(pool), compliance, remembered, activity: Arc::default() })
     }
 
     /// Whether a secret that is hashed as passwords are is the stored one.
-    pub(crate) async fn verify_secret(&self, secret: Password, stored: &str) -> Result<bool> {
-        Ok(self.pool.verify(secret, stored.to_owned()).await?)
+    pub(crate) async fn compare_secret(&self, secret: Password, stored: &str) -> Result<Compared> {
+        Ok(self.pool.compare(secret, stored.to_owned()).await?)
     }
 
-    /// Takes as long as [`verify_secret`](Self::verify_secret), where there is nothing to compare with.
+    /// Takes as long as [`compare_secret`](Self::compare_secret), where there is nothing to compare with.
     pub(crate) async fn verify_nothing(&self, secret: Password) -> Result<()> {
         Ok(self.pool.dummy_verify(secret).await?)
     }
@@ -170,6 +183,11 @@ impl Identity {
     /// Hashes a secret as passwords are hashed. 403 if it is too long and `[identity] strict_password_check` is on.
     pub(crate) async fn hash_secret(&self, secret: Password) -> Result<String> {
         Ok(self.pool.hash(secret).await?)
+    }
+
+    /// Wipes what is no longer remembered of passwords.
+    pub(crate) fn forget_verified(&self) {
+        self.pool.forget_old();
     }
 
     /// How many passwords were compared so far.

@@ -31,12 +31,6 @@ impl Resource {
         Ok(domains)
     }
 
-    /// The domain of this name.
-    pub(crate) async fn get_domain_by_name(&self, name: &str) -> Result<Option<Domain>> {
-        let row = sql::get_by_name(&self.foundation.db, name, None).await?;
-        Ok(row.and_then(super::Project::into_domain))
-    }
-
     /// The domain of this id, or 404.
     pub async fn require_domain(&self, _: &Allowed, id: &DomainId) -> Result<Domain> {
         self.get_domain(id).await?.ok_or_else(|| Error::not_found("domain", id))

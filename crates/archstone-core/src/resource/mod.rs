@@ -13,12 +13,15 @@
 mod domain;
 mod hierarchy;
 mod project;
+mod remembered;
 mod removal;
 mod rules;
 pub(crate) mod sql;
 mod tag;
 #[cfg(test)]
 mod tests;
+
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
@@ -132,11 +135,13 @@ impl From<Domain> for Project {
 #[derive(Clone)]
 pub struct Resource {
     foundation: Foundation,
+    remembered: Arc<remembered::Remembered>,
 }
 
 impl Resource {
     /// A door onto this foundation.
     pub fn new(foundation: Foundation) -> Resource {
-        Resource { foundation }
+        let remembered = Arc::new(remembered::Remembered::new(&foundation.freshness));
+        Resource { foundation, remembered }
     }
 }

@@ -63,7 +63,7 @@ async fn a_project_comes_back_as_it_was_made() {
         let found = resource.get_project(&made.id).await.unwrap().unwrap();
         assert_eq!(found, made);
         assert_eq!(resource.get_project_by_name("p", &domain).await.unwrap(), Some(found));
-        assert_eq!(resource.get_domain_by_name("p").await.unwrap(), None);
+        assert_eq!(resource.domain_by_name_at(resource.foundation.freshness.stamp(), "p").await.unwrap(), None);
     })
     .await;
 }
@@ -75,7 +75,7 @@ async fn the_root_of_domains_is_never_shown() {
         let root = super::sql::ROOT_DOMAIN;
         assert_eq!(resource.get_project(&root.into()).await.unwrap(), None);
         assert_eq!(resource.get_domain(&root.into()).await.unwrap(), None);
-        assert_eq!(resource.get_domain_by_name(root).await.unwrap(), None);
+        assert_eq!(resource.domain_by_name_at(resource.foundation.freshness.stamp(), root).await.unwrap(), None);
         let (page, _) = resource.list_projects(&allowed(), &ListQuery::default(), &[]).await.unwrap();
         assert!(page.items.is_empty());
     })

@@ -3,6 +3,7 @@
 mod coherence;
 mod ec2;
 mod external;
+mod issuing;
 mod lockout;
 mod login;
 mod receipts;

@@ -100,6 +100,7 @@ async fn idle_users_are_told_from_when_they_count_as_disabled() {
         update(&core, &gone, off()).await;
         cloud.time.advance(5 * DAY);
         assert_eq!(log_in(&core, "192.0.2.1", "admin", "pw").await, None);
+        core.identity.write_activity().await.unwrap();
         cloud.time.advance(4 * DAY);
         assert_eq!(ids(&core, Report::Inactive, 0).await, Vec::<UserId>::new());
         assert_eq!(ids(&core, Report::Inactive, 1).await.first(), Some(&cloud.alice));

@@ -69,7 +69,7 @@ async fn start(args: &Args, data: &Path, config: Config) -> Result<(), Refusal> 
         // Whoever tries things out writes into the database by hand, too.
         triggers::install(&db).await?;
     }
-    let core = startup::open_on(config, db).await?;
+    let core = Box::pin(startup::open_on(config, db)).await?;
     let openrc = data.join("openrc");
     if fresh {
         core.bootstrap(Bootstrap {

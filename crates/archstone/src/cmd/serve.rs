@@ -83,6 +83,7 @@ pub(crate) async fn serve_core(core: Arc<Core>, listeners: Vec<TcpListener>, lim
     let watching = core.watch();
     http::serve(listeners, Arc::new(app), limits, stop_signal()?).await;
     drop(watching);
+    core.finish().await;
     core.db().close().await;
     tracing::info!("stopped");
     Ok(())

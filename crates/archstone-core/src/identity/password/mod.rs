@@ -9,6 +9,7 @@
 mod formats;
 mod partial;
 mod pool;
+mod verified;
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -16,7 +17,7 @@ use std::num::NonZeroU32;
 use zeroize::Zeroizing;
 
 pub use partial::PartialHash;
-pub use pool::HashPool;
+pub use pool::{Compared, HashPool, PoolOptions, WAITING_PER_THREAD};
 
 /// Beyond this many bytes bcrypt does not look.
 const BCRYPT_MAX_LENGTH: usize = 72;

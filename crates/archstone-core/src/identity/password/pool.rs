@@ -7,33 +7,86 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
+use super::verified::{Digest, Known, Verified};
 use super::{Hasher, Password, PasswordError};
 
-/// How much less than others a hashing thread is scheduled, where the system lets us: a storm of logins must not delay
-/// validations.
-const NICE: i32 = 10;
+/// The least that a thread can be scheduled beside others: a storm of logins must not delay validations. What the others
+/// leave is all theirs.
+#[cfg(target_os = "linux")]
+const NICE: i32 = 19;
+
+/// What comparing a password with a stored hash told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Compared {
+    /// It is not the one.
+    Wrong,
+    /// It is, as a hash has just shown.
+    Right,
+    /// It is, as a hash showed a moment ago: the answer came at once.
+    ///
+    /// **Invariant:** whoever refuses a login all the same lets it cost a hash, with
+    /// [`dummy_verify`](HashPool::dummy_verify): the time must not tell that the password was right.
+    RightAMomentAgo,
+}
+
+impl Compared {
+    /// Whether it is the one.
+    pub fn is_right(self) -> bool {
+        self != Compared::Wrong
+    }
+}
 
 enum Task {
-    Hash { password: Password, reply: oneshot::Sender<Result<String, PasswordError>> },
-    Verify { password: Password, stored: String, reply: oneshot::Sender<Result<bool, PasswordError>> },
-    DummyVerify { password: Password, reply: oneshot::Sender<Result<(), PasswordError>> },
+    Hash {
+        password: Password,
+        reply: oneshot::Sender<Result<String, PasswordError>>,
+    },
+    Compare {
+        password: Password,
+        stored: String,
+        digest: Option<Digest>,
+        reply: oneshot::Sender<Result<Compared, PasswordError>>,
+    },
+    DummyVerify {
+        password: Password,
+        reply: oneshot::Sender<Result<(), PasswordError>>,
+    },
+    /// Nobody waits for it.
+    Renew {
+        password: Password,
+        stored: String,
+        digest: Digest,
+    },
 }
 
 impl Task {
-    fn run(self, hasher: &Hasher) {
+    fn run(self, shared: &Shared) {
         // Whoever asked may be gone: before the work, which then is not done, or during it.
         match self {
             Self::Hash { password, reply } if !reply.is_closed() => {
-                let _ = reply.send(hasher.hash(&password));
+                let _ = reply.send(shared.hasher.hash(&password));
             }
-            Self::Verify { password, stored, reply } if !reply.is_closed() => {
-                let _ = reply.send(hasher.verify(&password, &stored));
+            Self::Compare { password, stored, digest, reply } if !reply.is_closed() => {
+                // Another login with it may have been before this one in the queue.
+                let known = digest.map_or(Known::No, |digest| shared.verified.look_up(digest, Instant::now()));
+                let compared = match known {
+                    Known::No => shared.compare(&password, &stored, digest),
+                    Known::Verified | Known::Fading => Ok(Compared::RightAMomentAgo),
+                };
+                let _ = reply.send(compared);
             }
             Self::DummyVerify { password, reply } if !reply.is_closed() => {
-                let _ = reply.send(hasher.dummy_verify(&password));
+                #[cfg(test)]
+                shared.compared.fetch_add(1, Ordering::SeqCst);
+                let _ = reply.send(shared.hasher.dummy_verify(&password));
+            }
+            Self::Renew { password, stored, digest } => {
+                // If it is wrong by now, what is remembered of it ends by itself.
+                let _ = shared.compare(&password, &stored, Some(digest));
             }
             _ => {}
         }
@@ -48,10 +101,11 @@ struct Queue {
 
 struct Shared {
     hasher: Hasher,
+    verified: Verified,
     queue: Mutex<Queue>,
     changed: Condvar,
     capacity: usize,
-    /// How many passwords were compared, with a stored hash or that of nobody.
+    /// How many passwords were compared by hashing them.
     #[cfg(test)]
     compared: AtomicU64,
 }
@@ -62,6 +116,19 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Hashes, and remembers what is right.
+    fn compare(&self, password: &Password, stored: &str, digest: Option<Digest>) -> Result<Compared, PasswordError> {
+        #[cfg(test)]
+        self.compared.fetch_add(1, Ordering::SeqCst);
+        if !self.hasher.verify(password, stored)? {
+            return Ok(Compared::Wrong);
+        }
+        if let Some(digest) = digest {
+            self.verified.insert(digest, Instant::now());
+        }
+        Ok(Compared::Right)
+    }
+
     fn work(&self) {
         loop {
             let mut queue = self.lock();
@@ -70,12 +137,8 @@ impl Shared {
             }
             let Some(task) = queue.tasks.pop_front() else { return };
             drop(queue);
-            #[cfg(test)]
-            if !matches!(task, Task::Hash { .. }) {
-                self.compared.fetch_add(1, Ordering::SeqCst);
-            }
             // A bug in a hash function costs one answer, not the thread.
-            let _ = catch_unwind(AssertUnwindSafe(|| task.run(&self.hasher)));
+            let _ = catch_unwind(AssertUnwindSafe(|| task.run(self)));
         }
     }
 }
@@ -87,15 +150,34 @@ pub struct HashPool {
     threads: Vec<JoinHandle<()>>,
 }
 
+/// The size of a [`HashPool`] and what it remembers.
+#[derive(Clone, Copy, Debug)]
+pub struct PoolOptions {
+    /// How many threads hash; one for each core if `None`.
+    pub threads: Option<NonZeroUsize>,
+    /// How many passwords may wait for a thread; [`WAITING_PER_THREAD`] for each if `None`.
+    pub waiting: Option<usize>,
+    /// How long a password that was right need not be hashed again; zero: it always is.
+    pub remember_verified_for: Duration,
+}
+
+/// At Keystone's twelve rounds of bcrypt the last in the queue waits for some 16 seconds: beyond that, most clients have
+/// given up.
+pub const WAITING_PER_THREAD: usize = 64;
+
 impl HashPool {
-    /// Starts the threads: one for each core if `threads` is `None`. `capacity` is how many passwords may wait.
-    pub fn start(hasher: Hasher, threads: Option<NonZeroUsize>, capacity: usize) -> std::io::Result<Self> {
-        let count = threads.map_or_else(thread::available_parallelism, Ok)?;
+    /// Starts the threads.
+    ///
+    /// # Errors
+    /// No threads to be had, or no random numbers.
+    pub fn start(hasher: Hasher, options: PoolOptions) -> std::io::Result<Self> {
+        let count = options.threads.map_or_else(thread::available_parallelism, Ok)?;
         let shared = Arc::new(Shared {
             hasher,
+            verified: Verified::new(options.remember_verified_for).map_err(std::io::Error::other)?,
             queue: Mutex::default(),
             changed: Condvar::new(),
-            capacity,
+            capacity: options.waiting.unwrap_or_else(|| WAITING_PER_THREAD.saturating_mul(count.get())),
             #[cfg(test)]
             compared: AtomicU64::new(0),
         });
@@ -103,7 +185,8 @@ impl HashPool {
         for number in 0..count.get() {
             let shared = Arc::clone(&shared);
             let thread = thread::Builder::new().name(format!("hash-{number}")).spawn(move || {
-                // Only a wish: without it, hashing works at the same priority as the rest.
+                // Linux takes it for this thread alone. Only a wish: without it, hashing has the priority of the rest.
+                #[cfg(target_os = "linux")]
                 let _ = rustix::process::setpriority_process(None, NICE);
                 shared.work();
             })?;
@@ -118,16 +201,32 @@ impl HashPool {
     }
 
     /// Whether this is the password of a stored hash.
-    pub async fn verify(&self, password: Password, stored: String) -> Result<bool, PasswordError> {
-        self.ask(|reply| Task::Verify { password, stored, reply }).await
+    pub async fn compare(&self, password: Password, stored: String) -> Result<Compared, PasswordError> {
+        let Some(digest) = self.shared.verified.digest(&password, &stored) else {
+            return self.ask(|reply| Task::Compare { password, stored, digest: None, reply }).await;
+        };
+        match self.shared.verified.look_up(digest, Instant::now()) {
+            Known::No => self.ask(|reply| Task::Compare { password, stored, digest: Some(digest), reply }).await,
+            Known::Verified => Ok(Compared::RightAMomentAgo),
+            Known::Fading => {
+                // If the queue is full, it is hashed when it has faded.
+                let _ = self.enqueue(Task::Renew { password, stored, digest });
+                Ok(Compared::RightAMomentAgo)
+            }
+        }
     }
 
-    /// Takes as long as [`verify`](Self::verify), for users who don't exist or have no password.
+    /// Takes as long as a wrong password in [`compare`](Self::compare), for users who don't exist or have no password.
     pub async fn dummy_verify(&self, password: Password) -> Result<(), PasswordError> {
         self.ask(|reply| Task::DummyVerify { password, reply }).await
     }
 
-    /// How many passwords were compared so far.
+    /// Wipes what is no longer remembered.
+    pub(crate) fn forget_old(&self) {
+        self.shared.verified.forget_old(Instant::now());
+    }
+
+    /// How many passwords were compared so far by hashing them, with a stored hash or that of nobody.
     #[cfg(test)]
     pub(crate) fn compared(&self) -> u64 {
         self.shared.compared.load(Ordering::SeqCst)
@@ -138,16 +237,21 @@ impl HashPool {
         task: impl FnOnce(oneshot::Sender<Result<T, PasswordError>>) -> Task,
     ) -> Result<T, PasswordError> {
         let (reply, answer) = oneshot::channel();
+        self.enqueue(task(reply))?;
+        // The sender is dropped without an answer only if its task panicked.
+        answer.await.unwrap_or(Err(PasswordError::Failed))
+    }
+
+    fn enqueue(&self, task: Task) -> Result<(), PasswordError> {
         {
             let mut queue = self.shared.lock();
             if queue.tasks.len() >= self.shared.capacity {
                 return Err(PasswordError::Busy);
             }
-            queue.tasks.push_back(task(reply));
+            queue.tasks.push_back(task);
         }
         self.shared.changed.notify_one();
-        // The sender is dropped without an answer only if its task panicked.
-        answer.await.unwrap_or(Err(PasswordError::Failed))
+        Ok(())
     }
 }
 

@@ -186,31 +186,75 @@ fn partial_hashes_are_the_reference_ones() {
 mod pool {
     use std::num::NonZeroUsize;
     use std::sync::Arc;
+    use std::time::Duration;
 
     use super::*;
 
-    fn pool(capacity: usize) -> HashPool {
+    fn pool(waiting: usize, remember: u64) -> HashPool {
         let hasher = Hasher::new(&quick(HashAlgorithm::Bcrypt)).unwrap();
-        HashPool::start(hasher, NonZeroUsize::new(2), capacity).unwrap()
+        let options = PoolOptions {
+            threads: NonZeroUsize::new(2),
+            waiting: Some(waiting),
+            remember_verified_for: Duration::from_secs(remember),
+        };
+        HashPool::start(hasher, options).unwrap()
     }
 
     #[tokio::test]
     async fn hashes_and_verifies() {
-        let pool = pool(10);
+        let pool = pool(10, 0);
         let stored = pool.hash(password("secret")).await.unwrap();
-        assert_eq!(pool.verify(password("secret"), stored.clone()).await, Ok(true));
-        assert_eq!(pool.verify(password("wrong"), stored).await, Ok(false));
+        for _ in 0..2 {
+            assert_eq!(pool.compare(password("secret"), stored.clone()).await, Ok(Compared::Right));
+        }
+        assert_eq!(pool.compare(password("wrong"), stored).await, Ok(Compared::Wrong));
         assert_eq!(pool.dummy_verify(password("secret")).await, Ok(()));
     }
 
     #[tokio::test]
+    async fn what_was_right_a_moment_ago_is_not_hashed_again_and_what_was_wrong_is() {
+        let pool = pool(10, 60);
+        let stored = pool.hash(password("secret")).await.unwrap();
+        assert_eq!(pool.compare(password("secret"), stored.clone()).await, Ok(Compared::Right));
+        assert_eq!(pool.compare(password("secret"), stored.clone()).await, Ok(Compared::RightAMomentAgo));
+        assert_eq!(pool.compared(), 1);
+        for _ in 0..2 {
+            assert_eq!(pool.compare(password("wrong"), stored.clone()).await, Ok(Compared::Wrong));
+        }
+        let other = pool.hash(password("secret")).await.unwrap();
+        assert_eq!(pool.compare(password("secret"), other).await, Ok(Compared::Right));
+        assert_eq!(pool.compared(), 4);
+    }
+
+    #[tokio::test]
+    async fn the_right_password_many_times_at_once_is_hashed_as_often_as_there_are_threads() {
+        let pool = Arc::new(pool(100, 60));
+        let stored = pool.hash(password("secret")).await.unwrap();
+        let ask = |text: &'static str| {
+            let (pool, stored) = (Arc::clone(&pool), stored.clone());
+            tokio::spawn(async move { pool.compare(password(text), stored).await.unwrap().is_right() })
+        };
+        let asked: Vec<_> = (0..50).map(|_| ask("secret")).collect();
+        for right in asked {
+            assert!(right.await.unwrap());
+        }
+        assert!(pool.compared() <= 2, "{}", pool.compared());
+        let before = pool.compared();
+        let asked: Vec<_> = (0..20).map(|_| ask("wrong")).collect();
+        for wrong in asked {
+            assert!(!wrong.await.unwrap());
+        }
+        assert_eq!(pool.compared() - before, 20, "each wrong password costs a hash of its own");
+    }
+
+    #[tokio::test]
     async fn a_full_queue_is_busy() {
-        assert_eq!(pool(0).hash(password("secret")).await, Err(PasswordError::Busy));
+        assert_eq!(pool(0, 60).hash(password("secret")).await, Err(PasswordError::Busy));
     }
 
     #[tokio::test]
     async fn many_at_once_are_all_answered() {
-        let pool = Arc::new(pool(100));
+        let pool = Arc::new(pool(100, 0));
         let tasks: Vec<_> = (0..50)
             .map(|_| {
                 let pool = Arc::clone(&pool);

@@ -18,6 +18,7 @@ pub(in crate::identity) struct Failures {
 }
 
 /// A row of `archstone_failed_login`.
+#[derive(Clone, Debug)]
 pub(in crate::identity) struct NetworkFailures {
     pub(in crate::identity) user_id: UserId,
     pub(in crate::identity) factor: String,

@@ -10,7 +10,7 @@ use archstone_db::tables::{
 };
 use archstone_db::{DbError, Query, Row, Tx, json_text};
 use chrono::{NaiveDate, NaiveDateTime};
-use sea_query::{Expr, ExprTrait as _, JoinType, Order, Query as Sql, SelectStatement};
+use sea_query::{Cond, Expr, ExprTrait as _, JoinType, Order, Query as Sql, SelectStatement};
 use serde_json::{Map, Value};
 
 use super::lockout::{Failures, delete_failures_of_users};
@@ -96,6 +96,11 @@ impl StoredUser {
     /// The password that counts.
     pub(in crate::identity) fn current_password(&self) -> Option<&StoredPassword> {
         self.passwords.values().next_back()
+    }
+
+    /// The hash of the password that counts; none for a user without one.
+    pub(in crate::identity) fn current_hash(&self) -> Option<&str> {
+        self.current_password()?.hash.as_deref()
     }
 
     /// The name that is shown: of the first kind that the user is.
@@ -453,10 +458,18 @@ pub(in crate::identity) async fn rename_federated(tx: &mut Tx<'_>, federated_id:
     Ok(())
 }
 
-pub(in crate::identity) async fn set_last_active(tx: &mut Tx<'_>, id: &UserId, day: NaiveDate) -> Result<()> {
-    let mut update = Sql::update();
-    update.table(UserTable::Table).value(UserTable::LastActiveAt, day).and_where(Expr::col(UserTable::Id).eq(&**id));
-    tx.execute(&update).await?;
+/// Sets the day on which these users were last active, unless a later one is set already.
+pub(in crate::identity) async fn set_last_active(tx: &mut Tx<'_>, ids: &[UserId], day: NaiveDate) -> Result<()> {
+    for ids in ids.chunks(super::CHUNK) {
+        let last = || Expr::col(UserTable::LastActiveAt);
+        let mut update = Sql::update();
+        update
+            .table(UserTable::Table)
+            .value(UserTable::LastActiveAt, day)
+            .and_where(Expr::col(UserTable::Id).is_in(ids.iter().map(|id| &**id)))
+            .cond_where(Cond::any().add(last().is_null()).add(last().lt(day)));
+        tx.execute(&update).await?;
+    }
     Ok(())
 }
 
