@@ -49,9 +49,22 @@ pub(crate) struct Connection {
 
 impl Connection {
     pub(crate) async fn open(authority: &str) -> Result<Self, ExchangeError> {
-        let mut connection = Self { authority: authority.to_owned(), open: None, connects: 0 };
+        let mut connection = Self::idle(authority);
         connection.connect().await?;
         Ok(connection)
+    }
+
+    /// To be opened by the first request.
+    pub(crate) fn idle(authority: &str) -> Self {
+        Self { authority: authority.to_owned(), open: None, connects: 0 }
+    }
+
+    /// Sends a request whose effect must not be had twice: whatever becomes of it, it is not sent again.
+    pub(crate) async fn exchange_once(&mut self, request: Request<Full<Bytes>>) -> Result<Reply, ExchangeError> {
+        if !self.is_ready().await {
+            self.connect().await?;
+        }
+        self.send(request).await
     }
 
     /// Sends what `request` makes and reads the whole reply. A server may end an idle connection just when the next

@@ -1,7 +1,8 @@
 //! Measures an Identity endpoint: `load` issues and validates tokens and checks every reply, `wire` is the bare HTTP
 //! server that a real one is compared with, answering what `record` has seen a real one answer.
 //!
-//! `seed` fills a database, so that there is something large to measure.
+//! `seed` fills a database, so that there is something large to measure. `storm` measures nothing: it looks for answers that
+//! a write has already made wrong.
 //!
 //! **Invariant:** but for `seed`, nothing here knows which program answers; only the Identity v3 API is spoken.
 
@@ -9,6 +10,7 @@ mod connection;
 mod identity;
 mod load;
 mod measure;
+mod storm;
 mod wire;
 
 use std::process::ExitCode;
@@ -34,6 +36,8 @@ enum Command {
     Record(wire::RecordOptions),
     /// Fill a database with a large cloud.
     Seed(seed::Options),
+    /// Change everything at several nodes while all of them validate, and look for answers from before a write.
+    Storm(storm::Options),
     /// Serve a recording, as fast as the HTTP library can.
     Wire(wire::ServeOptions),
 }
@@ -50,6 +54,7 @@ fn main() -> ExitCode {
                 Command::Load(options) => load::run(options).await,
                 Command::Record(options) => wire::record(options).await,
                 Command::Seed(options) => Ok(seed::run(options).await?),
+                Command::Storm(options) => storm::run(options).await,
                 Command::Wire(options) => wire::serve(options).await,
             }
         })
@@ -78,6 +83,8 @@ enum Error {
     Io { attempt: String, source: std::io::Error },
     #[error("recording: {0}")]
     Recording(#[from] serde_json::Error),
+    #[error("{0}")]
+    Storm(String),
     #[error(transparent)]
     Seed(#[from] seed::SeedError),
 }

@@ -1,52 +1,16 @@
 """The database goes away under load and comes back: clear errors meanwhile, recovery by itself."""
 
-import importlib.machinery
-import importlib.util
 import shutil
 import tempfile
 import threading
 import time
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 
 from tests.support import http
-from tests.support.servers import PROGRAMS, ROOT
-
-
-def services():
-    """dev/services as a module."""
-    loader = importlib.machinery.SourceFileLoader("services", str(ROOT / "dev" / "services"))
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("services", loader))
-    loader.exec_module(module)
-    return module
-
-
-class OwnDatabase:
-    """An empty database on a server that this test may stop."""
-
-    def __init__(self, service):
-        where = urlsplit(service.url())
-        self.kind = where.scheme
-        scheme = {"mysql": "mysql+pymysql", "postgresql": "postgresql+psycopg2"}[where.scheme]
-        self.url = f"{scheme}://{where.username}:{where.password}@{where.hostname}:{where.port}/keystone"
-        login = {"host": where.hostname, "port": where.port, "user": where.username, "password": where.password}
-        if where.scheme == "mysql":
-            import pymysql
-
-            connection = pymysql.connect(**login)
-        else:
-            import psycopg2
-
-            connection = psycopg2.connect(**login, dbname="postgres")
-            connection.autocommit = True
-        with connection.cursor() as cursor:
-            cursor.execute("CREATE DATABASE keystone")
-        connection.close()
-
-    def close(self):
-        pass
+from tests.support.private import OwnDatabase, services
+from tests.support.servers import PROGRAMS
 
 
 class Load(threading.Thread):
