@@ -4,7 +4,6 @@ use std::sync::OnceLock;
 
 use bytes::Bytes;
 use clap::ValueEnum;
-use http::header::{CONTENT_TYPE, HOST};
 use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
 use http_body_util::Full;
 use serde::Deserialize;
@@ -13,6 +12,7 @@ use serde_json::json;
 
 use crate::Error;
 use crate::connection::Reply;
+use crate::site::Site;
 
 pub(crate) const AUTH_TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
 pub(crate) const SUBJECT_TOKEN: HeaderName = HeaderName::from_static("x-subject-token");
@@ -50,8 +50,7 @@ pub(crate) enum IssueBy {
 
 /// An endpoint with prepared requests.
 pub(crate) struct Endpoint {
-    pub(crate) authority: String,
-    host: HeaderValue,
+    pub(crate) site: Site,
     tokens_uri: Uri,
     login: Login,
     by_password: Bytes,
@@ -61,8 +60,8 @@ pub(crate) struct Endpoint {
 #[derive(Debug, thiserror::Error)]
 #[error("{asked}: {wrong}")]
 pub(crate) struct WrongReply {
-    asked: &'static str,
-    wrong: String,
+    pub(crate) asked: &'static str,
+    pub(crate) wrong: String,
 }
 
 /// A token and what its validations must say.
@@ -73,32 +72,33 @@ pub(crate) struct IssuedToken {
     known_good: OnceLock<Bytes>,
 }
 
+/// The body of an issue or a validation, as far as it is judged.
 #[derive(Deserialize)]
-struct TokenBody {
-    token: TokenFields,
+pub(crate) struct TokenBody {
+    pub(crate) token: TokenFields,
 }
 
 #[derive(Deserialize)]
-struct TokenFields {
+pub(crate) struct TokenFields {
     #[serde(flatten)]
-    claims: Claims,
-    methods: Vec<String>,
+    pub(crate) claims: Claims,
+    pub(crate) methods: Vec<String>,
     #[serde(default)]
-    roles: Vec<IgnoredAny>,
-    catalog: Option<Vec<IgnoredAny>>,
+    pub(crate) roles: Vec<IgnoredAny>,
+    pub(crate) catalog: Option<Vec<IgnoredAny>>,
 }
 
 #[derive(Deserialize, PartialEq, Debug)]
-struct Claims {
-    user: Named,
-    project: Option<Named>,
-    audit_ids: Vec<String>,
-    expires_at: String,
+pub(crate) struct Claims {
+    pub(crate) user: Named,
+    pub(crate) project: Option<Named>,
+    pub(crate) audit_ids: Vec<String>,
+    pub(crate) expires_at: String,
 }
 
 #[derive(Deserialize, PartialEq, Debug)]
-struct Named {
-    id: String,
+pub(crate) struct Named {
+    pub(crate) id: String,
     name: String,
     domain: Domain,
 }
@@ -110,22 +110,14 @@ struct Domain {
 
 impl Endpoint {
     pub(crate) fn new(login: Login) -> Result<Self, Error> {
-        let usage = |why: String| Error::Usage(format!("--url {}: {why}", login.url));
-        let base: Uri = login.url.parse().map_err(|error| usage(format!("{error}")))?;
-        if base.scheme_str() != Some("http") {
-            return Err(usage("only http:// can be measured".to_owned()));
-        }
-        let host = base.host().ok_or_else(|| usage("names no host".to_owned()))?;
-        let authority = format!("{host}:{}", base.port_u16().unwrap_or(80));
-        let path = base.path().trim_end_matches('/').trim_end_matches("/v3");
+        let site = Site::new(&login.url)?;
         let query = if login.nocatalog { "?nocatalog" } else { "" };
-        let tokens_uri = format!("{path}/v3/auth/tokens{query}").parse().map_err(|error| usage(format!("{error}")))?;
-        let host = HeaderValue::try_from(authority.as_str()).map_err(|error| usage(format!("{error}")))?;
+        let tokens_uri = site.uri(&format!("/v3/auth/tokens{query}"))?;
         let identity = json!({"methods": ["password"], "password": {"user": {
             "name": login.user, "domain": {"name": login.user_domain}, "password": login.password,
         }}});
         let by_password = login.request_body(&identity);
-        Ok(Self { authority, host, tokens_uri, login, by_password })
+        Ok(Self { site, tokens_uri, login, by_password })
     }
 
     pub(crate) fn issue_by_password(&self) -> Request<Full<Bytes>> {
@@ -138,7 +130,7 @@ impl Endpoint {
     }
 
     pub(crate) fn validate(&self, caller: &HeaderValue, subject: &HeaderValue) -> Request<Full<Bytes>> {
-        let mut request = self.request(Method::GET, Bytes::new());
+        let mut request = self.site.request(Method::GET, &self.tokens_uri, Bytes::new());
         request.headers_mut().insert(AUTH_TOKEN, caller.clone());
         request.headers_mut().insert(SUBJECT_TOKEN, subject.clone());
         request
@@ -199,17 +191,7 @@ impl Endpoint {
     }
 
     fn post(&self, body: Bytes) -> Request<Full<Bytes>> {
-        let mut request = self.request(Method::POST, body);
-        request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        request
-    }
-
-    fn request(&self, method: Method, body: Bytes) -> Request<Full<Bytes>> {
-        let mut request = Request::new(Full::new(body));
-        *request.method_mut() = method;
-        *request.uri_mut() = self.tokens_uri.clone();
-        request.headers_mut().insert(HOST, self.host.clone());
-        request
+        self.site.request(Method::POST, &self.tokens_uri, body)
     }
 }
 

@@ -1,10 +1,9 @@
 //! The protocol: 200 serial issues, 200 serial validations, 1000 concurrent issues, then concurrent validations for
-//! some seconds. A closed loop: each worker sends its next request when the reply before has come and was checked.
+//! some seconds.
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, Request};
@@ -12,9 +11,10 @@ use http_body_util::Full;
 use serde_json::json;
 
 use crate::Error;
-use crate::connection::{Connection, ExchangeError, Reply};
+use crate::closed_loop::{self, Limit, Work};
+use crate::connection::{Connection, Reply};
 use crate::identity::{Endpoint, IssueBy, IssuedToken, Login};
-use crate::measure::{Phase, Sample, Table};
+use crate::measure::{Phase, Table};
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -46,7 +46,7 @@ pub(crate) struct Options {
     output: Option<PathBuf>,
 }
 
-fn at_least_one(text: &str) -> Result<usize, String> {
+pub(crate) fn at_least_one(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|&number| number > 0).ok_or_else(|| "must be a number above 0".to_owned())
 }
 
@@ -61,21 +61,21 @@ pub(crate) async fn run(options: Options) -> Result<(), Error> {
         Validate { endpoint: Arc::clone(&endpoint), caller: caller.clone(), subjects: Arc::new(subjects) }
     };
 
-    let serial = Limit::Count(options.serial);
+    let serial = Limit::requests(options.serial);
     let (serial_issue, mut tokens) = run.serially("serial issue", serial, issue.clone()).await?;
     require_some(&tokens, &serial_issue)?;
     let (serial_validate, _) = run.serially("serial validate", serial, validate(&tokens)).await?;
 
     let (concurrent_issue, more) =
-        run.concurrently("concurrent issue", Limit::Count(options.issues), issue.clone()).await?;
+        run.concurrently("concurrent issue", Limit::requests(options.issues), issue.clone()).await?;
     tokens.extend(more);
     if tokens.len() < options.tokens {
-        let missing = Limit::Count(options.tokens - tokens.len());
+        let missing = Limit::requests(options.tokens - tokens.len());
         let (phase, more) = run.concurrently("further issue", missing, issue).await?;
         phase.check()?;
         tokens.extend(more);
     }
-    let duration = Limit::Until(Duration::from_secs(options.seconds));
+    let duration = Limit::within(Duration::from_secs(options.seconds));
     let (concurrent_validate, _) = run.concurrently("concurrent validate", duration, validate(&tokens)).await?;
 
     report(&options, &[serial_issue, serial_validate, concurrent_issue, concurrent_validate])
@@ -102,23 +102,9 @@ fn report(options: &Options, phases: &[Phase]) -> Result<(), Error> {
 }
 
 async fn issue_unmeasured(endpoint: &Endpoint) -> Result<HeaderValue, Error> {
-    let mut connection = Connection::open(&endpoint.authority).await?;
+    let mut connection = Connection::open(&endpoint.site.authority).await?;
     let reply = connection.exchange(|| endpoint.issue_by_password()).await?;
     Ok(endpoint.check_issue(IssueBy::Password, &reply)?.value)
-}
-
-/// When a phase is over.
-#[derive(Clone, Copy)]
-enum Limit {
-    Count(usize),
-    Until(Duration),
-}
-
-/// What a worker asks, and how it judges the reply. `turn` counts the requests of the whole phase.
-trait Work: Clone + Send + Sync + 'static {
-    type Kept: Send;
-    fn request(&self, turn: usize) -> Request<Full<Bytes>>;
-    fn judge(&self, turn: usize, reply: &Reply) -> Result<Self::Kept, Error>;
 }
 
 #[derive(Clone)]
@@ -180,7 +166,7 @@ impl Run<'_> {
         limit: Limit,
         work: W,
     ) -> Result<(Phase, Vec<W::Kept>), Error> {
-        self.measure(name, 1, limit, work).await
+        closed_loop::run(name, &self.endpoint.site.authority, 1, limit, work).await
     }
 
     async fn concurrently<W: Work>(
@@ -189,78 +175,13 @@ impl Run<'_> {
         limit: Limit,
         work: W,
     ) -> Result<(Phase, Vec<W::Kept>), Error> {
-        self.measure(name, self.concurrency, limit, work).await
-    }
-
-    /// Runs `work` on `concurrency` connections, which are open before the time starts.
-    async fn measure<W: Work>(
-        &self,
-        name: &'static str,
-        concurrency: usize,
-        limit: Limit,
-        work: W,
-    ) -> Result<(Phase, Vec<W::Kept>), Error> {
-        let mut connections = Vec::with_capacity(concurrency);
-        for _ in 0..concurrency {
-            connections.push(Connection::open(&self.endpoint.authority).await?);
-        }
-        let turns = Arc::new(AtomicUsize::new(0));
-        let start = Instant::now();
-        let workers: Vec<_> = connections
-            .into_iter()
-            .map(|connection| tokio::spawn(worker(connection, work.clone(), limit, start, Arc::clone(&turns))))
-            .collect();
-        let (mut sample, mut kept) = (Sample::new(), Vec::new());
-        for worker in workers {
-            let (part, more) = worker.await.map_err(|error| Error::io(name)(error.into()))??;
-            sample.add(part);
-            kept.extend(more);
-        }
-        Ok((Phase::new(name, concurrency, start.elapsed(), sample), kept))
+        closed_loop::run(name, &self.endpoint.site.authority, self.concurrency, limit, work).await
     }
 }
 
 /// Without any token there is nothing to validate, and the phase knows why.
 fn require_some(tokens: &[Arc<IssuedToken>], phase: &Phase) -> Result<(), Error> {
     if tokens.is_empty() { phase.check() } else { Ok(()) }
-}
-
-async fn worker<W: Work>(
-    mut connection: Connection,
-    work: W,
-    limit: Limit,
-    start: Instant,
-    turns: Arc<AtomicUsize>,
-) -> Result<(Sample, Vec<W::Kept>), Error> {
-    let (mut sample, mut kept) = (Sample::new(), Vec::new());
-    loop {
-        let turn = turns.fetch_add(1, Ordering::Relaxed);
-        let before = Instant::now();
-        let over = match limit {
-            Limit::Count(count) => turn >= count,
-            Limit::Until(duration) => before - start >= duration,
-        };
-        if over {
-            break;
-        }
-        match connection.exchange(|| work.request(turn)).await {
-            Ok(reply) => {
-                let latency = before.elapsed();
-                match work.judge(turn, &reply) {
-                    Ok(good) => {
-                        sample.record(latency, reply.body.len());
-                        kept.push(good);
-                    }
-                    Err(error) => sample.record_failure(&error),
-                }
-            }
-            // Nobody listens: nothing that follows could be measured.
-            Err(error @ ExchangeError::Connect { .. }) => return Err(error.into()),
-            Err(error) => sample.record_failure(&error.into()),
-        }
-    }
-    sample.reconnects = connection.connects - 1;
-    Ok((sample, kept))
 }
 
 #[cfg(test)]

@@ -1,15 +1,22 @@
 //! Measures an Identity endpoint: `load` issues and validates tokens and checks every reply, `wire` is the bare HTTP
 //! server that a real one is compared with, answering what `record` has seen a real one answer.
 //!
-//! `seed` fills a database, so that there is something large to measure. `storm` measures nothing: it looks for answers that
-//! a write has already made wrong.
+//! `slice` asks one question for some seconds; `bench/run` makes its rows of slices. `seed` and `revocations` fill a
+//! database, so that there is something large to measure, and `seal` makes tokens of its users. `storm` measures
+//! nothing: it looks for answers that a write has already made wrong.
 //!
-//! **Invariant:** but for `seed`, nothing here knows which program answers; only the Identity v3 API is spoken.
+//! **Invariant:** but for `seed`, `revocations` and `seal`, nothing here knows which program answers; only the Identity
+//! v3 API is spoken.
 
+mod beside;
+mod closed_loop;
 mod connection;
 mod identity;
 mod load;
 mod measure;
+mod sealed;
+mod site;
+mod slice;
 mod storm;
 mod wire;
 
@@ -36,6 +43,12 @@ enum Command {
     Record(wire::RecordOptions),
     /// Fill a database with a large cloud.
     Seed(seed::Options),
+    /// Fill the table of revocation events.
+    Revocations(seed::RevocationOptions),
+    /// Make tokens of a seeded cloud's users from the Fernet keys.
+    Seal(sealed::Options),
+    /// Ask one question for some seconds, check all replies, print JSON.
+    Slice(slice::Options),
     /// Change everything at several nodes while all of them validate, and look for answers from before a write.
     Storm(storm::Options),
     /// Serve a recording, as fast as the HTTP library can.
@@ -54,6 +67,9 @@ fn main() -> ExitCode {
                 Command::Load(options) => load::run(options).await,
                 Command::Record(options) => wire::record(options).await,
                 Command::Seed(options) => Ok(seed::run(options).await?),
+                Command::Revocations(options) => Ok(seed::run_revocations(&options).await?),
+                Command::Seal(options) => sealed::seal(&options),
+                Command::Slice(options) => slice::run(options).await,
                 Command::Storm(options) => storm::run(options).await,
                 Command::Wire(options) => wire::serve(options).await,
             }
@@ -85,6 +101,8 @@ enum Error {
     Recording(#[from] serde_json::Error),
     #[error("{0}")]
     Storm(String),
+    #[error(transparent)]
+    Token(#[from] keystone_token::Error),
     #[error(transparent)]
     Seed(#[from] seed::SeedError),
 }

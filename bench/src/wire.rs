@@ -19,11 +19,15 @@ use tokio::net::TcpListener;
 use crate::Error;
 use crate::connection::{Connection, Reply};
 use crate::identity::{Endpoint, IssueBy, Login};
+use crate::sealed::{self, SealedToken};
 
 #[derive(clap::Args)]
 pub(crate) struct RecordOptions {
     #[command(flatten)]
     login: Login,
+    /// Record the validation of the first of these tokens, instead of the one that was issued.
+    #[arg(long)]
+    tokens: Option<PathBuf>,
     /// The file to write. It holds a valid token.
     #[arg(long)]
     output: PathBuf,
@@ -54,7 +58,8 @@ struct Recorded {
 
 /// Asks an endpoint once and keeps its answers.
 pub(crate) async fn record(options: RecordOptions) -> Result<(), Error> {
-    let recording = ask_once(&Endpoint::new(options.login)?).await?;
+    let sealed = options.tokens.as_deref().map(|path| sealed::read(path, 0, 1)).transpose()?;
+    let recording = ask_once(&Endpoint::new(options.login)?, sealed.as_ref().and_then(|tokens| tokens.first())).await?;
     let attempt = format!("writing {}", options.output.display());
     std::fs::write(&options.output, serde_json::to_vec_pretty(&recording)?).map_err(Error::io(attempt))
 }
@@ -87,12 +92,16 @@ pub(crate) async fn serve_on(listener: TcpListener, recording: Recording) -> Res
     }
 }
 
-async fn ask_once(endpoint: &Endpoint) -> Result<Recording, Error> {
-    let mut connection = Connection::open(&endpoint.authority).await?;
+async fn ask_once(endpoint: &Endpoint, sealed: Option<&SealedToken>) -> Result<Recording, Error> {
+    let mut connection = Connection::open(&endpoint.site.authority).await?;
     let issue = connection.exchange(|| endpoint.issue_by_password()).await?;
     let token = endpoint.check_issue(IssueBy::Password, &issue)?;
-    let validation = connection.exchange(|| endpoint.validate(&token.value, &token.value)).await?;
-    endpoint.check_validation(&token, &validation)?;
+    let subject = sealed.map_or(&token.value, |sealed| &sealed.value);
+    let validation = connection.exchange(|| endpoint.validate(&token.value, subject)).await?;
+    match sealed {
+        Some(sealed) => sealed.check(&validation.body)?,
+        None => endpoint.check_validation(&token, &validation)?,
+    }
     Ok(Recording { issue: Recorded::new(&issue), validation: Recorded::new(&validation) })
 }
 

@@ -3,6 +3,7 @@
 //! The one part here that knows the tables. The database must have been made (`archstone db sync`) and bootstrapped.
 
 mod plan;
+mod revocations;
 
 use std::time::Instant;
 
@@ -16,7 +17,9 @@ use chrono::DateTime;
 use sea_query::{Expr, ExprTrait as _, Iden, InsertStatement, Query as Sql};
 use serde_json::{Value, json};
 
+use self::plan::scattered_id;
 pub use self::plan::{Kind, Plan};
+pub use self::revocations::{RevocationOptions, run as run_revocations};
 
 /// How many rows one statement inserts. SQLite takes 32,766 values.
 const ROWS: usize = 1_000;
@@ -193,8 +196,7 @@ impl Seeder<'_> {
             [
                 plan.id(Kind::User, n).into(),
                 plan.id(Kind::Domain, plan.domain_of(n)).into(),
-                // One in a hundred has gone.
-                (n % 100 != 99).into(),
+                plan.is_enabled(n).into(),
                 n.is_multiple_of(4).then(|| plan.id(Kind::Project, plan.home(n))).into(),
                 made_at(),
                 json_text(&extra).into(),

@@ -127,8 +127,13 @@ impl Plan {
         user.is_multiple_of(self.password_of_one_in)
     }
 
-    /// The project that a user is at home in.
-    pub(super) fn home(&self, user: u64) -> u64 {
+    /// One user in a hundred has gone.
+    pub fn is_enabled(&self, user: u64) -> bool {
+        user % 100 != 99
+    }
+
+    /// The number of the project that a user is at home in.
+    pub fn home(&self, user: u64) -> u64 {
         user % self.projects
     }
 
@@ -196,6 +201,12 @@ impl Plan {
         let members = self.members.min(users);
         (0..members).map(move |n| (group * members + n) % users)
     }
+}
+
+/// An id that no plan has.
+pub(super) fn scattered_id(number: u64) -> String {
+    let start = number ^ (1 << 63);
+    format!("{:016x}{:016x}", scattered(start), scattered(!start))
 }
 
 /// Vigna's splitmix64: each number another, and no pattern to be seen.
