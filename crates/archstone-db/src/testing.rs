@@ -4,6 +4,8 @@
 //! `ARCHSTONE_TEST_POSTGRESQL_URL` name a server and a user who may create databases. There, databases are made once
 //! and used again: a test claims one by a lock that lasts as long as its connection, and empties it first.
 
+mod way;
+
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
 
@@ -13,6 +15,8 @@ use crate::connection::Conn;
 use crate::pool::Pool;
 use crate::statement::Built;
 use crate::{ConnectOptions, Db, DbError, Dialect, SqlUrl, Statement, schema, triggers};
+
+pub use way::Way;
 
 /// A database of one test's own. Keep it as long as `db` is used.
 pub struct TestDatabase {

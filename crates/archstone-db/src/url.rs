@@ -117,6 +117,12 @@ impl SqlUrl {
         Self { database: Some(name.to_owned()), ..self.clone() }
     }
 
+    /// The same database at another address (for tests of networks that fail).
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn with_address(&self, host: &str, port: u16) -> Self {
+        Self { host: Some(host.to_owned()), port: Some(port), ..self.clone() }
+    }
+
     pub(crate) fn parameter(&self, name: &str) -> Option<&str> {
         self.parameters.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }

@@ -1,7 +1,10 @@
 //! Logins that are answered from memory: what they cost, and that they are refused as soon as anything says so.
 
+use std::time::{Duration, Instant};
+
 use archstone_db::Query as _;
 use archstone_db::tables::User as UserTable;
+use archstone_db::testing::Way;
 use chrono::NaiveDate;
 use sea_query::{Expr, ExprTrait as _, Query as Sql};
 use serde_json::json;
@@ -210,7 +213,7 @@ async fn a_server_writes_the_days_by_itself() {
                 tokio::task::yield_now().await;
             }
         };
-        tokio::time::timeout(std::time::Duration::from_secs(30), written).await.expect("written soon");
+        tokio::time::timeout(Duration::from_secs(30), written).await.expect("written soon");
     })
     .await;
 }
@@ -250,6 +253,43 @@ async fn who_was_active_elsewhere_is_not_refused_by_what_is_in_memory() {
             .value(UserTable::LastActiveAt, cloud.time.now().naive().date())
             .and_where(Expr::col(UserTable::Id).eq(&*cloud.alice));
         cloud.write(&update, &[]).await;
+        assert_eq!(enter(&core, "alice", "pw").await, None);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn without_the_database_nobody_logs_in_and_all_are_told_at_once() {
+    on_each_cloud(async |cloud| {
+        let Some(way) = Way::to(&cloud.database.url).await.unwrap() else { return };
+        let core = cloud.node_at(&way.url, "node", LOCKOUT).await;
+        assert_eq!(enter(&core, "alice", "pw").await, None);
+        way.cut().await;
+        let started = Instant::now();
+        for (name, password) in [("alice", "pw"), ("alice", "wrong"), ("nobody", "pw")] {
+            let refused = enter(&core, name, password).await;
+            assert!(
+                matches!(refused, Some(ErrorKind::Unavailable { retry_after: 1.. })),
+                "{name} {password}: {refused:?}"
+            );
+        }
+        assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+        assert_eq!(enter(&cloud.node("other").await, "alice", "pw").await, None);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_login_that_would_wait_for_too_many_is_refused_at_once() {
+    on_each_cloud(async |cloud| {
+        let few = "[archstone]\nhash_threads = 1\nhash_queue = 2\n[identity]\npassword_hash_rounds = 4\n";
+        let core = cloud.node_with("node", few).await;
+        assert_eq!(enter(&core, "alice", "pw").await, None);
+        let many = futures::future::join_all((0..20).map(|_| enter(&core, "alice", "wrong"))).await;
+        let busy = many.iter().filter(|kind| matches!(kind, Some(ErrorKind::Unavailable { retry_after: 1.. }))).count();
+        let wrong = many.iter().filter(|kind| **kind == REFUSED).count();
+        assert_eq!(busy + wrong, 20);
+        assert!(busy >= 1 && wrong >= 2, "{busy} were refused for now and {wrong} compared");
         assert_eq!(enter(&core, "alice", "pw").await, None);
     })
     .await;

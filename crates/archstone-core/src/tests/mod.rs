@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use archstone_db::testing::{TestDatabase, configured, options};
-use archstone_db::{ConnectOptions, Db, DbError, Dialect, Statement};
+use archstone_db::{ConnectOptions, Db, DbError, Dialect, SqlUrl, Statement};
 use serde_json::{Value, json};
 
 use crate::Core;
@@ -90,8 +90,13 @@ impl Cloud {
 
     /// A node with further configuration.
     async fn node_with(&self, name: &str, further: &str) -> Core {
+        self.node_at(&self.database.url, name, further).await
+    }
+
+    /// A node that reaches the database by this URL.
+    async fn node_at(&self, url: &SqlUrl, name: &str, further: &str) -> Core {
         let connect = ConnectOptions { writer: Some(name.to_owned()), ..options() };
-        let db = Db::connect(&self.database.url, &connect).await.unwrap();
+        let db = Db::connect(url, &connect).await.unwrap();
         let folder = self.folder.path().display();
         let config = format!(
             "[auth]\nmethods = password,token,application_credential,totp,ec2credential,external\n[identity]\npassword_hash_rounds = 4\n[token]\nallow_expired_window = 100\n[receipt]\nexpiration = 30\n\
