@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use chrono::NaiveDateTime;
 use futures::future::BoxFuture;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::connection::Conn;
 use crate::pool::Pool;
+use crate::statement::Built;
 use crate::tx::timed_out;
 use crate::{Clock, ConnectOptions, DbError, Dialect, Retry, SqlUrl, Tx};
 
@@ -166,6 +168,17 @@ impl Db {
     /// [`DbError::Unavailable`].
     pub async fn ping(&self) -> Result<(), DbError> {
         self.read(|conn| Box::pin(conn.run("SELECT 1"))).await
+    }
+
+    /// What time it is for the database, in UTC.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn time(&self) -> Result<NaiveDateTime, DbError> {
+        let sql = self.dialect().time();
+        let row = self.read(move |conn| Box::pin(conn.fetch_optional(Built::plain(sql)))).await?;
+        let no_row = || DbError::Decode { column: "now".to_owned(), detail: "there is no row".to_owned() };
+        row.ok_or_else(no_row)?.get("now")
     }
 
     /// How many statements were sent since the start, the clock's own not counted. For tests that the number does not grow with the rows.

@@ -16,6 +16,17 @@ pub enum Dialect {
     Postgres,
 }
 
+impl Dialect {
+    /// Asks what time it is, in UTC.
+    pub(crate) fn time(self) -> &'static str {
+        match self {
+            Dialect::Sqlite => "SELECT strftime('%Y-%m-%d %H:%M:%f', 'now') AS now",
+            Dialect::MySql => "SELECT UTC_TIMESTAMP(6) AS now",
+            Dialect::Postgres => "SELECT clock_timestamp() AT TIME ZONE 'UTC' AS now",
+        }
+    }
+}
+
 /// A value of one of PostgreSQL's native enum types: `type` (of `assignment.type`) or `entity_type` (of
 /// `id_mapping.entity_type`). Plain text elsewhere.
 pub fn enum_value(type_name: &'static str, value: &str) -> Expr {

@@ -471,6 +471,26 @@ async fn absent_server_is_told_at_once_and_a_wrong_password_is_not_tried_again()
 }
 
 #[tokio::test]
+async fn the_database_tells_its_time_in_utc() {
+    on_each_database(async |db| {
+        // The machine of the databases is this one.
+        let mut select = Sql::select();
+        select.expr_as(Expr::cust("1"), "one");
+        let before = db.time().await.expect("a time");
+        db.fetch_all(&select).await.expect("an answer");
+        let after = db.time().await.expect("a time");
+        assert!(before <= after);
+        assert!((after.and_utc().timestamp() - unix_now()).abs() <= 1, "{after}");
+    })
+    .await;
+}
+
+#[expect(clippy::disallowed_methods, reason = "the test is about the clock")]
+fn unix_now() -> i64 {
+    chrono::Utc::now().timestamp()
+}
+
+#[tokio::test]
 async fn cancelled_statement_costs_its_connection_and_nothing_else() {
     on_each_database(async |db| {
         add(db, role("1", "cook")).await.expect("a role");

@@ -57,6 +57,14 @@ pub(super) fn is_key(path: &Path) -> bool {
     read_text(path).is_ok_and(|text| Key::parse(&text).is_ok())
 }
 
+/// Why the file is no usable key, if it is not.
+pub(super) fn key_fault(path: &Path) -> Option<String> {
+    match read_text(path) {
+        Ok(text) => Key::parse(&text).err().map(|error| error.to_string()),
+        Err(error) => Some(error.to_string()),
+    }
+}
+
 fn read_text(path: &Path) -> io::Result<Zeroizing<String>> {
     fs::read_to_string(path).map(Zeroizing::new)
 }
@@ -68,7 +76,7 @@ pub(super) fn sha256(bytes: &[u8]) -> [u8; 32] {
 }
 
 /// The numbers that name regular files or links to them, highest first.
-fn list_numbers(directory: &Path) -> Result<Vec<u64>, KeyError> {
+pub(super) fn list_numbers(directory: &Path) -> Result<Vec<u64>, KeyError> {
     let failed = |error| KeyError::io("reading key repository", directory)(error);
     let mut numbers = Vec::new();
     for entry in fs::read_dir(directory).map_err(failed)? {

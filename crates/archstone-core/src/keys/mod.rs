@@ -16,6 +16,7 @@
 
 mod error;
 mod fernet;
+mod inspect;
 mod jws;
 mod layout;
 mod rotation;
@@ -28,6 +29,7 @@ use crate::config::Config;
 
 pub use error::{KeyError, OpenError};
 pub use fernet::{KeyRepository, Purpose};
+pub use inspect::{InspectedKey, Inspection, inspect};
 pub use jws::{JwsRepository, Overwrite, create_keypair};
 pub use rotation::{Owner, Rotated, Setup, rotate, setup};
 

@@ -5,6 +5,7 @@ mod bootstrap;
 mod config;
 mod db;
 mod dev;
+mod doctor;
 mod keys;
 mod policy;
 mod report;
@@ -79,6 +80,8 @@ enum Command {
     Report(report::Args),
     /// Looks at the configuration without starting.
     Config(config::Args),
+    /// Looks for what makes a cloud slow, unsafe or about to fail, and says what to do; fails if it finds any.
+    Doctor(doctor::Args),
     #[command(flatten)]
     Keys(keys::Command),
 }
@@ -113,6 +116,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Report(args) => report::run(&cli.config, &args),
         Command::Policy(args) => policy::run(&cli.config, &args),
         Command::Config(args) => config::run(&cli.config, &args),
+        Command::Doctor(args) => doctor::run(&cli.config, &args),
     }
 }
 
