@@ -1,5 +1,5 @@
 //! Any JSON as a login: it is taken apart or refused.
-//! `cd crates/archstone-core && cargo +nightly fuzz run auth_request`
+//! See CONTRIBUTING.md for how to run it.
 #![no_main]
 
 use archstone_core::auth::{AuthRequest, RequestedScope};

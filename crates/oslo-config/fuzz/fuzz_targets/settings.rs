@@ -1,5 +1,5 @@
 //! Any text as a file: it is read, every option has a value of its type or is named as invalid, and no
-//! message shows a secret. `cd crates/oslo-config && cargo +nightly fuzz run settings`
+//! message shows a secret. See CONTRIBUTING.md for how to run it.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,5 +1,5 @@
 //! Any text as a policy file: it is read or refused, and every rule comes to a decision.
-//! `cd crates/oslo-policy && cargo +nightly fuzz run policy`
+//! See CONTRIBUTING.md for how to run it.
 #![no_main]
 
 use std::collections::HashMap;
