@@ -40,7 +40,7 @@ const FEDERATION: &str = "federation";
 const OAUTH: &str = "OAuth";
 const TOKENLESS: &str = "authentication by client certificate without a token";
 const TRACING: &str = "OpenTelemetry tracing";
-const HEALTHCHECK: &str = "the reference's health check";
+const HEALTHCHECK: &str = "configuring the health check";
 
 /// Methods by which clients can log in.
 const METHODS: &[&str] = &["application_credential", "ec2credential", "external", "password", "token", "totp"];
@@ -137,7 +137,7 @@ const ROWS: &[(&str, &str, Support)] = &[
     ("federation", "*", NotBuilt(FEDERATION)),
     ("fernet_receipts", "*", Works),
     ("fernet_tokens", "*", Works),
-    // The sources it may name are those of the load balancer's probe, and no path answers it yet.
+    // `/healthcheck` answers as the reference does without any of them.
     ("healthcheck", "*", NotBuilt(HEALTHCHECK)),
     // Users of another driver could not log in, and those of the SQL driver could who should not.
     ("identity", "driver", Only(&["sql"])),
