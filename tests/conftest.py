@@ -11,6 +11,7 @@ from tests.support.servers import PROGRAMS, archstone_binary
 
 def pytest_addoption(parser):
     parser.addoption("--program", choices=tuple(PROGRAMS), default="archstone")
+    parser.addoption("--long", action="store_true", help="also the tests that take minutes each")
 
 
 def pytest_sessionstart(session):
@@ -36,8 +37,14 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize("db", [k for k in KINDS if available(k)], scope="module")
 
 
-def pytest_collection_modifyitems(items):
-    """Keep together, on one worker, the tests that share a server: those of one file and parameters."""
+def pytest_collection_modifyitems(config, items):
+    """Leave out what takes long, unless asked for.
+
+    Keep together, on one worker, the tests that share a server: those of one file and parameters.
+    """
+    if not config.getoption("--long"):
+        config.hook.pytest_deselected([item for item in items if item.get_closest_marker("long")])
+        items[:] = [item for item in items if not item.get_closest_marker("long")]
     for item in items:
         if item.get_closest_marker("xdist_group"):
             continue

@@ -57,7 +57,10 @@ impl Operation {
             }
         };
         toggle(facts.user_enabled, Self::EnableUser);
-        toggle(facts.project_enabled, Self::EnableProject);
+        // A project of a disabled domain cannot be enabled.
+        if facts.project_enabled || facts.domain_enabled {
+            toggle(facts.project_enabled, Self::EnableProject);
+        }
         toggle(facts.domain_enabled, Self::EnableDomain);
         toggle(facts.group_role, Self::GiveGroupRole);
         toggle(facts.in_group, Self::JoinGroup);

@@ -10,12 +10,15 @@ use std::time::Duration;
 use crate::connection::Raw;
 use crate::{ConnectOptions, DbError, Dialect, SqlUrl};
 
+/// On Galera a SELECT, and the BEGIN of a transaction, wait until this node has all that was committed before on any: else
+/// a load behind a balancer could see less than the clock did, and a user made at one node be unknown at the next.
+const WAIT_FOR_READS: u32 = 1;
 const SQLITE_BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Makes connections, all alike.
 pub(crate) enum Connector {
     Sqlite(Box<SqliteConnectOptions>),
-    MySql { options: Box<MySqlConnectOptions>, session: String, wait_for_other_nodes: bool },
+    MySql { options: Box<MySqlConnectOptions>, session: String, sync_wait: u32 },
     Postgres(Box<PgConnectOptions>),
 }
 
@@ -26,17 +29,17 @@ impl Connector {
             Dialect::MySql => Self::MySql {
                 options: Box::new(mysql(url)?),
                 session: mysql_session(options)?,
-                wait_for_other_nodes: false,
+                sync_wait: options.mysql_wsrep_sync_wait.unwrap_or(WAIT_FOR_READS),
             },
             Dialect::Postgres => Self::Postgres(Box::new(postgres(url)?)),
         })
     }
 
-    /// For the clock alone: on Galera its reads wait for the writes that other nodes have committed.
+    /// For the clock alone: on Galera its reads wait for what other nodes have committed, whatever is configured.
     pub(crate) fn for_clock(url: &SqlUrl, options: &ConnectOptions) -> Result<Self, DbError> {
         let mut connector = Self::new(url, options)?;
-        if let Self::MySql { wait_for_other_nodes, .. } = &mut connector {
-            *wait_for_other_nodes = true;
+        if let Self::MySql { sync_wait, .. } = &mut connector {
+            *sync_wait |= WAIT_FOR_READS;
         }
         Ok(connector)
     }
@@ -45,12 +48,10 @@ impl Connector {
     pub(crate) async fn connect(&self) -> Result<Raw, sqlx::Error> {
         match self {
             Self::Sqlite(options) => options.connect().await.map(Raw::Sqlite),
-            Self::MySql { options, session, wait_for_other_nodes } => {
+            Self::MySql { options, session, sync_wait } => {
                 let mut connection = options.connect().await?;
                 connection.execute(AssertSqlSafe(session.clone())).await?;
-                if *wait_for_other_nodes {
-                    sync_wait(&mut connection).await?;
-                }
+                set_sync_wait(&mut connection, *sync_wait).await?;
                 Ok(Raw::MySql(connection))
             }
             Self::Postgres(options) => options.connect().await.map(Raw::Postgres),
@@ -178,16 +179,14 @@ fn mysql_session(options: &ConnectOptions) -> Result<String, DbError> {
         }
         settings.push(format!("SESSION sql_mode = '{mode}'"));
     }
-    if let Some(wait) = options.mysql_wsrep_sync_wait {
-        settings.push(format!("SESSION wsrep_sync_wait = {wait}"));
-    }
     Ok(settings.join(", "))
 }
 
-/// A server that does not know the setting has no other nodes.
-async fn sync_wait(connection: &mut MySqlConnection) -> Result<(), sqlx::Error> {
+/// How far a Galera node goes along with the others before it answers. A server that does not know the setting has no
+/// other nodes.
+async fn set_sync_wait(connection: &mut MySqlConnection, wait: u32) -> Result<(), sqlx::Error> {
     const UNKNOWN_VARIABLE: u16 = 1193;
-    match connection.execute("SET SESSION wsrep_sync_wait = 1").await {
+    match connection.execute(AssertSqlSafe(format!("SET SESSION wsrep_sync_wait = {wait}"))).await {
         Err(sqlx::Error::Database(error))
             if error
                 .try_downcast_ref::<MySqlDatabaseError>()
@@ -196,5 +195,22 @@ async fn sync_wait(connection: &mut MySqlConnection) -> Result<(), sqlx::Error> 
             Ok(())
         }
         outcome => outcome.map(drop),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_clock_waits_for_other_nodes_whatever_is_configured() {
+        let url = SqlUrl::parse("mysql://u@h/d").unwrap();
+        for (configured, expected) in [(None, 1), (Some(0), 1), (Some(6), 7)] {
+            let options = ConnectOptions { mysql_wsrep_sync_wait: configured, ..ConnectOptions::default() };
+            let Connector::MySql { sync_wait, .. } = Connector::for_clock(&url, &options).unwrap() else {
+                panic!("another database");
+            };
+            assert_eq!(sync_wait, expected);
+        }
     }
 }

@@ -19,7 +19,7 @@ pub struct ConnectOptions {
     pub write_retries: u32,
     /// `mysql_sql_mode`; `None`: the server's.
     pub mysql_sql_mode: Option<String>,
-    /// `mysql_wsrep_sync_wait`; `None`: the server's. The clock's connection has its own.
+    /// `mysql_wsrep_sync_wait`; `None`: reads and transactions wait (1). The clock's connection waits in any case.
     pub mysql_wsrep_sync_wait: Option<u32>,
     /// `sqlite_synchronous`: whether a commit waits for the disk.
     pub sqlite_synchronous: bool,

@@ -511,3 +511,20 @@ async fn cancelled_statement_costs_its_connection_and_nothing_else() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn reads_wait_for_other_nodes_of_galera_unless_configured() {
+    for dialect in configured().into_iter().filter(|dialect| *dialect == Dialect::MySql) {
+        let test = TestDatabase::new(dialect).await.expect("a database");
+        for (configured, expected) in [(None, 1), (Some(0), 0), (Some(7), 7)] {
+            let options = ConnectOptions { mysql_wsrep_sync_wait: configured, ..options() };
+            let db = Db::connect(&test.url, &options).await.expect("connected");
+            let setting =
+                Sql::select().expr_as(Expr::cust("CAST(@@SESSION.wsrep_sync_wait AS SIGNED)"), "it").to_owned();
+            let row = db.fetch_optional(&setting).await.expect("the setting").expect("a row");
+            assert_eq!(row.get::<i64>("it").expect("a number"), expected, "{configured:?}");
+            db.close().await;
+        }
+        test.db.close().await;
+    }
+}
