@@ -8,7 +8,7 @@ use sea_query::{Expr, ExprTrait as _, Query as Sql};
 use super::{Change, Changes, ClockReading, prune_changes};
 use crate::tables::{ArchstoneChange, Project, RevocationEvent};
 use crate::testing::{TestDatabase, configured, on_each_database, options};
-use crate::{ConnectOptions, Db, DbError, Touch};
+use crate::{ConnectOptions, Db, DbError, Dialect, Touch};
 
 async fn touch(db: &Db, references: &[&str]) {
     db.write(|tx| {
@@ -220,4 +220,25 @@ async fn age(db: &Db, reference: &str) {
         .await
         .expect("aged");
     assert!(aged >= 1);
+}
+
+/// Another process may write; two `Db` share nothing but the file.
+#[tokio::test]
+async fn on_sqlite_a_reading_costs_no_statement_until_somebody_commits() {
+    let test = TestDatabase::new(Dialect::Sqlite).await.expect("a database");
+    let db = &test.db;
+    let other = Db::connect(&test.url, &options()).await.expect("a second node");
+    read(db).await;
+    for _ in 0..3 {
+        let before = read(db).await;
+        let reads = db.clock().reads();
+        for _ in 0..100 {
+            assert!(Arc::ptr_eq(&before, &read(db).await));
+        }
+        assert_eq!(db.clock().reads(), reads);
+        touch(&other, &["a"]).await;
+        assert_ne!(before, read(db).await);
+        touch(db, &["b"]).await;
+        assert_eq!(changes(db, &before).await, known(&["a", "b"]));
+    }
 }
