@@ -198,6 +198,10 @@ impl Freshness {
         if let Some(moment) = self.moment_of(&reading) {
             return Ok(moment);
         }
+        Box::pin(self.apply(reading)).await
+    }
+
+    async fn apply(&self, reading: Arc<ClockReading>) -> Result<Moment> {
         let _one_at_a_time = self.0.applying.lock().await;
         if let Some(moment) = self.moment_of(&reading) {
             return Ok(moment);

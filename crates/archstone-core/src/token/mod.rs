@@ -276,14 +276,15 @@ impl Token {
         let key = MemoryKey::new(text, generation);
         let token = match self.memory.get(&key) {
             Some(token) => token,
-            None => self.validate_cold(moment, key, text, validation).await?,
+            // Boxed, as is all that is rare here: the future of every request would be as large.
+            None => Box::pin(self.validate_cold(moment, key, text, validation)).await?,
         };
         self.check_time(&token, validation)?;
         if self.is_revoked(&token, moment).await? {
             return Err(Error::token_not_found("the token was revoked"));
         }
         if !token.user_enabled {
-            return Err(self.revoke_for_disabled_user(&token).await);
+            return Err(Box::pin(self.revoke_for_disabled_user(&token)).await);
         }
         if token.access_rules.is_some() && !validation.knows_access_rules {
             return Err(Error::token_not_found(
@@ -329,6 +330,10 @@ impl Token {
         if checked.is_some_and(|checked| self.foundation.freshness.holds(checked, &[Ref::Revocations])) {
             return Ok(false);
         }
+        Box::pin(self.look_for_revocation(token, moment)).await
+    }
+
+    async fn look_for_revocation(&self, token: &ValidatedToken, moment: Moment) -> Result<bool> {
         let (audit_id, parent_audit_id) = token.facts();
         let mut user_ids = vec![token.payload.user_id.as_str()];
         user_ids.extend(token.trust.iter().flat_map(|trust| [&*trust.trustor_user_id, &*trust.trustee_user_id]));

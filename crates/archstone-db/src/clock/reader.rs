@@ -71,6 +71,11 @@ impl Reader {
         let mut waiting = Vec::new();
         // Everyone in the queue at this point came before the read that follows.
         while queue.recv_many(&mut waiting, super::QUEUE).await > 0 {
+            // The first to ask wakes this task; whoever else is about to ask joins its reading instead of the next one.
+            tokio::task::yield_now().await;
+            while let Ok(request) = queue.try_recv() {
+                waiting.push(request);
+            }
             let (mut readers, mut closers) = (Vec::new(), Vec::new());
             for request in waiting.drain(..) {
                 match request {

@@ -2,10 +2,14 @@
 
 use archstone_core::config::Config;
 use http::HeaderMap;
-use http::header::{FORWARDED, HOST};
+use http::header::{FORWARDED, HOST, HeaderName};
 use http::request::Parts;
 
-use super::proxy::from_trusted_proxy;
+use super::proxy::{FORWARDED_FOR, from_trusted_proxy};
+
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 
 /// `http://host:port` as the client sees this service, without a trailing slash and without a version:
 /// `[DEFAULT] public_endpoint` if it is set, else out of the request. The scheme is `X-Forwarded-Proto`'s last value;
@@ -48,13 +52,13 @@ impl<'a> Seen<'a> {
     fn of(config: &Config, request: &'a Parts) -> Self {
         let last = |name| header(&request.headers, name).and_then(|value| value.rsplit(',').next());
         let mut seen = Self {
-            client: last("x-forwarded-for"),
-            scheme: last("x-forwarded-proto"),
+            client: last(FORWARDED_FOR),
+            scheme: last(FORWARDED_PROTO),
             host: request.headers.get(HOST).and_then(|value| value.to_str().ok()),
             prefix: "",
         };
         if from_trusted_proxy(config, request) {
-            seen.prefix = header(&request.headers, "x-forwarded-prefix").unwrap_or_default();
+            seen.prefix = header(&request.headers, FORWARDED_PREFIX).unwrap_or_default();
         }
         if config.oslo_middleware.enable_proxy_headers_parsing {
             seen.believe(&request.headers);
@@ -77,15 +81,15 @@ impl<'a> Seen<'a> {
             }
         } else {
             let first = |name| header(headers, name).and_then(|value| value.split(',').next()).map(str::trim);
-            self.scheme = first("x-forwarded-proto").or(self.scheme);
-            self.host = first("x-forwarded-host").or(self.host);
-            self.client = first("x-forwarded-for").or(self.client);
+            self.scheme = first(FORWARDED_PROTO).or(self.scheme);
+            self.host = first(FORWARDED_HOST).or(self.host);
+            self.client = first(FORWARDED_FOR).or(self.client);
         }
-        self.prefix = header(headers, "x-forwarded-prefix").unwrap_or(self.prefix);
+        self.prefix = header(headers, FORWARDED_PREFIX).unwrap_or(self.prefix);
     }
 }
 
-fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+fn header(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
     headers.get(name).and_then(|value| value.to_str().ok()).filter(|value| !value.is_empty())
 }
 

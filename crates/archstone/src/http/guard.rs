@@ -55,10 +55,16 @@ pub(crate) async fn identify(core: &Core, parts: &Parts) -> Result<Identified, R
             error: Error::forbidden("a token of an EC2 credential cannot be used with the Identity API"),
             middleware: true,
         }),
-        Ok(token) if !within_access_rules(core, parts, &token, moment).await? => Err(Refusal {
-            error: Error::unauthorized("the access rules of the token's application credential allow no such request"),
-            middleware: true,
-        }),
+        Ok(token)
+            if token.access_rules.is_some() && !Box::pin(within_access_rules(core, parts, &token, moment)).await? =>
+        {
+            Err(Refusal {
+                error: Error::unauthorized(
+                    "the access rules of the token's application credential allow no such request",
+                ),
+                middleware: true,
+            })
+        }
         Ok(token) => {
             let requester = Requester::User(Arc::clone(&token.caller));
             Ok(Identified { requester, token: Some(token), moment: Some(moment) })

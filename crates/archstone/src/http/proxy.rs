@@ -7,9 +7,12 @@ use std::net::IpAddr;
 
 use archstone_core::auth::ExternalUser;
 use archstone_core::config::Config;
+use http::header::HeaderName;
 use http::request::Parts;
 
 use super::app::Peer;
+
+pub(super) const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// The address at the other end of the connection.
 pub(crate) fn peer_address(request: &Parts) -> Option<IpAddr> {
@@ -25,7 +28,7 @@ pub(crate) fn from_trusted_proxy(config: &Config, request: &Parts) -> bool {
 /// it, so that it is read from the end, and only as far as it is written by those who are trusted.
 pub(crate) fn source_address(config: &Config, request: &Parts) -> Option<IpAddr> {
     let mut client = peer_address(request)?;
-    let values = request.headers.get_all("x-forwarded-for").iter().rev();
+    let values = request.headers.get_all(FORWARDED_FOR).iter().rev();
     for value in values {
         // A part that is no text says nothing of those before it.
         let Ok(text) = value.to_str() else { break };
