@@ -106,8 +106,10 @@ pub struct Origin {
     pub request_id: Option<String>,
     /// `req-<uuid>` that the client sent.
     pub global_request_id: Option<String>,
-    /// The client's network address, as any proxy tells it: for the record, not for decisions.
-    pub address: Option<String>,
+    /// The client's network address as any proxy tells it: for the record, not for decisions.
+    pub forwarded_for: Option<String>,
+    /// Who is at the other end of the connection: the client's address for the record, if no proxy tells one.
+    pub peer: Option<IpAddr>,
     /// The client's network address, as far as it can be believed: the word of `[archstone] trusted_proxies` only.
     pub source: Option<IpAddr>,
     /// The client's `User-Agent`.

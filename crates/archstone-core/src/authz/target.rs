@@ -35,6 +35,15 @@ impl Target {
         self
     }
 
+    /// Adds one attribute of a stored thing by its whole name, `target.<kind>.<attribute>`: for what is asked so often that
+    /// taking an object apart would cost more than the question.
+    #[must_use]
+    pub fn stored(mut self, name: &str, value: &str) -> Target {
+        self.has_stored = true;
+        self.flat.insert(name.to_owned(), Value::from(value));
+        self
+    }
+
     /// Adds one more stored thing, if there is one.
     #[must_use]
     pub fn and_found(self, kind: &str, thing: Option<Value>) -> Target {

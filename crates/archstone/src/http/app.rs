@@ -17,6 +17,8 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use matchit::Router;
 use serde_json::{Map, Value};
 use tokio::sync::OnceCell;
+use uuid::Uuid;
+use uuid::fmt::Hyphenated;
 
 use super::base_url::{base_url, client_address};
 use super::body::Body;
@@ -69,7 +71,7 @@ impl App {
         B: http_body::Body<Data = Bytes> + Send,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let request_id = format!("req-{}", uuid::Uuid::new_v4());
+        let request_id = new_request_id();
         let (mut parts, body) = request.into_parts();
         parts.extensions.insert(peer);
         let parts = Arc::new(parts);
@@ -218,15 +220,20 @@ fn decode_parameters(parameters: &matchit::Params<'_, '_>) -> Option<Vec<(String
         .collect()
 }
 
+fn new_request_id() -> String {
+    let mut text = [0; Hyphenated::LENGTH];
+    let uuid: &str = Uuid::new_v4().hyphenated().encode_lower(&mut text);
+    ["req-", uuid].concat()
+}
+
 pub(super) fn initiator(config: &Config, parts: &Parts, request_id: &str) -> Initiator {
     let header = |name: HeaderName| parts.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let forwarded = client_address(config, parts);
-    let peer = peer_address(parts);
     let origin = Origin {
         request_id: Some(request_id.to_owned()),
         global_request_id: header(REQUEST_ID)
-            .filter(|id| id.strip_prefix("req-").is_some_and(|uuid| uuid::Uuid::try_parse(uuid).is_ok())),
-        address: forwarded.or_else(|| peer.map(|address| address.to_string())),
+            .filter(|id| id.strip_prefix("req-").is_some_and(|uuid| Uuid::try_parse(uuid).is_ok())),
+        forwarded_for: client_address(config, parts),
+        peer: peer_address(parts),
         source: source_address(config, parts),
         agent: header(USER_AGENT),
     };

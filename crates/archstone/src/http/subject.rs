@@ -6,7 +6,6 @@ use archstone_core::authz::Target;
 use archstone_core::error::{Error, Result};
 use archstone_core::token::{ValidatedToken, Validation};
 use http::header::HeaderName;
-use serde_json::json;
 
 use super::call::Call;
 
@@ -49,7 +48,7 @@ impl Call {
         let subject = self.require_subject().await?;
         // Of a trust always the trustee, so that one who acts as the trustor does not own its token.
         let (user, domain) = subject.user();
-        Ok(target.and("token", json!({"user_id": user, "user": {"domain": {"id": &**domain}}})))
+        Ok(target.stored("target.token.user_id", user).stored("target.token.user.domain.id", domain))
     }
 
     /// How the client wants the subject token validated.
