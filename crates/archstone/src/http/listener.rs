@@ -92,7 +92,6 @@ fn connection(stream: TcpStream, address: SocketAddr, app: &Arc<App>, limits: Li
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
         .max_buf_size(limits.max_header_bytes.max(8192))
-        .pipeline_flush(true)
         .http2()
         .timer(TokioTimer::new())
         .max_header_list_size(u32::try_from(limits.max_header_bytes).unwrap_or(u32::MAX));
