@@ -40,7 +40,6 @@ class Cloud:
         self.user = pwd.getpwuid(os.getuid()).pw_name
         self.started_at = int(time.time())
         self.servers, self.databases, self.files = {}, {}, {}
-        self.memcached_port = None
 
     # Servers of data, started when first asked for.
 
@@ -139,18 +138,13 @@ class Cloud:
 
     def _configure(self, name, url):
         config = self.folder / f"{name}.conf"
-        # `dogpile.cache.memcached` is what oslo.cache advises for fewer than a hundred servers.
         config.write_text(
             f"""[DEFAULT]
 log_file = {self.folder}/{name}.server.log
 max_db_limit = {10 * USERS}
 [database]
 connection = {url}
-[cache]
-enabled = true
-backend = dogpile.cache.memcached
-memcache_servers = 127.0.0.1:{self.memcached()}
-[fernet_tokens]
+{self._cache(url)}[fernet_tokens]
 key_repository = {self.folder}/fernet
 [fernet_receipts]
 key_repository = {self.folder}/fernet
@@ -159,6 +153,14 @@ key_repository = {self.folder}/credential
 """
         )
         return config
+
+    def _cache(self, url):
+        """The cache of Python Keystone, which runs on MariaDB; Archstone has none outside itself."""
+        if "reference" not in self.arguments.only or not url.startswith("mysql"):
+            return ""
+        # `dogpile.cache.memcached` is what oslo.cache advises for fewer than a hundred servers.
+        servers = f"memcache_servers = 127.0.0.1:{self.memcached()}"
+        return f"[cache]\nenabled = true\nbackend = dogpile.cache.memcached\n{servers}\n"
 
     def _fill(self, database, manage, catalog):
         log = self.folder / "manage.log"

@@ -44,6 +44,7 @@ class Series:
         beside = "".join(f", {one['kind']} {one['per_second']:.1f}/s" for one in last["beside"])
         cores = f", cores: {last['generator_cores']:.2f} generator"
         cores += f", {last['server_cores']:.2f} server" if "server_cores" in last else ""
+        cores += f", {last['all_cores']:.2f} all"
         rate, p99 = self.median("throughput"), self.median("p99")
         return f"  {self.server:<22} {self.situation:<28} {rate:>11,.1f}/s  p99 {p99:>9.3f} ms{cores}{beside}"
 

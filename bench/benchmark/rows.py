@@ -15,7 +15,7 @@ import time
 from . import servers
 from .cloud import BENCH, LARGE_CATALOG, USER_PASSWORD, USERS
 from .instructions import count_instructions
-from .process import BenchError, cpu_seconds, discovers, free_port, resident_mib, start, stop
+from .process import BenchError, busy_seconds, cpu_seconds, discovers, free_port, resident_mib, start, stop
 from .report import Row, Series
 
 ROWS, QUICK = {}, ["hot", "tokens", "revocations", "rescope", "start"]
@@ -81,7 +81,7 @@ class Bench:
         command = [BENCH, "slice", ask, "--url", server.url, "--tokens", tokens or self.tokens(), "--subjects", subjects]
         command += ["--concurrency", concurrency, "--seconds", seconds, "--warmup", warmup, "--password", USER_PASSWORD]
         environment = {**os.environ, "OS_TOKEN": server.token}
-        before, used, began = children_cpu(), cpu_seconds(server.process.pid), time.monotonic()
+        before, used, busy, began = children_cpu(), cpu_seconds(server.process.pid), busy_seconds(), time.monotonic()
         try:
             done = subprocess.run(
                 list(map(str, [*command, *options])), capture_output=True, text=True, env=environment, timeout=seconds + 150
@@ -93,6 +93,7 @@ class Bench:
         took = time.monotonic() - began
         measured = json.loads(done.stdout)
         measured["generator_cores"] = (children_cpu() - before) / took
+        measured["all_cores"] = (busy_seconds() - busy) / took
         # uWSGI's work is done by its children.
         if server.name != "reference":
             measured["server_cores"] = (cpu_seconds(server.process.pid) - used) / took
@@ -343,35 +344,38 @@ def instructions(bench, row):
     row.judge("instructions of a validation", "thousand", counted["per_validation"] / 1000)
 
 
-@row("curve", "hot validation by the number of revocation events, while 2 more tokens a second are revoked, MariaDB")
+@row("curve", "hot validation by the number of revocation events, quiet and while 2 more a second are made, MariaDB")
 def curve(bench, row):
     points = row.data["curve"] = []
     with contextlib.ExitStack() as stack:
         measured = []
-        # Of its own: the events would slow down what comes after.
         if bench.wants("archstone"):
-            measured.append((stack.enter_context(bench.archstone("mariadb", "curve")), bench.cloud.database("mariadb", "curve")))
+            # A database of its own; the reference's is slow from now on, so this row is the last.
+            server = stack.enter_context(bench.archstone("mariadb", "curve"))
+            measured.append((server, bench.cloud.database("mariadb", "curve"), 3, bench.seconds))
         if bench.wants("reference"):
-            measured.append((bench.reference(), bench.cloud.database("mariadb", "reference")))
+            measured.append((bench.reference(), bench.cloud.database("mariadb", "reference"), 1, 4.0))
         there = 0
         for count in CURVE:
-            for server, database in measured:
-                is_reference = server.name == "reference"
-                if is_reference and count > REFERENCE_CURVE:
+            for server, database, rounds, seconds in measured:
+                if server.name == "reference" and count > REFERENCE_CURVE:
                     continue
                 if count > there:
                     bench.cloud.add_revocations(database, count - there, there)
-                    if is_reference:
+                    if server.name == "reference":
                         servers.flush_memcached(bench.cloud.memcached())
-                situation = f"{count:,} events, 2 more/s"
-                seconds = 4 if is_reference else bench.seconds
-                (series,) = bench.in_turn(
-                    row,
-                    [(server, situation, lambda: bench.slice(server, "validate", "--revoke", 2, *bench.others(40), seconds=seconds))],
-                    rounds=1 if is_reference else 3,
-                )
-                rate, p99 = series.median("throughput"), series.median("p99")
-                points.append({"server": server.name, "events": count, "per_second": rate, "p99_ms": p99})
+
+                def quiet():
+                    return bench.slice(server, "validate", seconds=seconds)
+
+                def more():
+                    return bench.slice(server, "validate", "--revoke", 2, *bench.others(40), seconds=seconds)
+
+                situations = [(server, f"{count:,} events", quiet), (server, f"{count:,} events, 2 more/s", more)]
+                for series, pace in zip(bench.in_turn(row, situations, rounds), (0, 2)):
+                    rate, p99 = series.median("throughput"), series.median("p99")
+                    point = {"server": server.name, "events": count, "more_per_second": pace}
+                    points.append({**point, "per_second": rate, "p99_ms": p99})
             there = count
 
 
