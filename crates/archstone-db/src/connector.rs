@@ -14,6 +14,8 @@ use crate::{ConnectOptions, DbError, Dialect, SqlUrl};
 /// a load behind a balancer could see less than the clock did, and a user made at one node be unknown at the next.
 const WAIT_FOR_READS: u32 = 1;
 const SQLITE_BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How many rows SQLite's thread reads ahead of the one that wants them: with few, they wake each other all the time.
+const SQLITE_ROWS_AHEAD: usize = 500;
 
 /// Makes connections, all alike.
 pub(crate) enum Connector {
@@ -67,6 +69,7 @@ fn sqlite(url: &SqlUrl, options: &ConnectOptions) -> SqliteConnectOptions {
         .journal_mode(SqliteJournalMode::Wal)
         .busy_timeout(SQLITE_BUSY_TIMEOUT)
         .synchronous(if options.sqlite_synchronous { SqliteSynchronous::Full } else { SqliteSynchronous::Off })
+        .row_buffer_size(SQLITE_ROWS_AHEAD)
         .disable_statement_logging()
 }
 

@@ -3,11 +3,16 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
+use futures::stream::{StreamExt as _, TryStreamExt as _};
+
+use super::everywhere::Everywhere;
+use super::names::NamedAssignment;
 use super::sql::{self, Actors, AssignmentFilter, Targets};
 use super::{Actor, Assignment, Grant, GrantTarget, RoleGraph};
 use crate::authz::Allowed;
 use crate::error::{Error, Result};
 use crate::id::{DomainId, GroupId, ProjectId, RoleId, UserId};
+use crate::list::{Part, Parts, parts, whole};
 
 /// What a list of assignments is asked for. What is `None` or false is no condition.
 #[derive(Clone, Debug, Default)]
@@ -60,29 +65,18 @@ pub struct Source {
     pub prior_role: Option<RoleId>,
 }
 
-/// A name, and the domain of what has it.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Named {
-    /// The name.
-    pub name: String,
-    /// The domain; none for a global role.
-    pub domain_id: Option<DomainId>,
+impl AssignmentQuery {
+    /// Whether it asks for what is stored for anybody on anything.
+    fn is_everywhere(&self) -> bool {
+        let anybody = self.user.is_none() && self.group.is_none();
+        let anything = self.project.is_none() && self.domain.is_none() && !self.system && !self.include_subtree;
+        anybody && anything && !self.effective
+    }
 }
 
-/// The names of all that a list of assignments speaks of. A user or group that is missing has none: its provider may
-/// have forgotten it.
-#[derive(Clone, Default, Debug)]
-pub struct Names {
-    /// Of users.
-    pub users: HashMap<UserId, Named>,
-    /// Of groups.
-    pub groups: HashMap<GroupId, Named>,
-    /// Of projects.
-    pub projects: HashMap<ProjectId, Named>,
-    /// Of roles.
-    pub roles: HashMap<RoleId, Named>,
-    /// Of domains, also of those that the others belong to.
-    pub domains: HashMap<DomainId, String>,
+enum Listed {
+    InMemory(Vec<RoleAssignment>),
+    Everywhere(Everywhere, Parts<RoleAssignment>),
 }
 
 /// How many ids a filter names in a statement; beyond that, the filter is applied to the answer.
@@ -91,18 +85,58 @@ const MOST_IDS: usize = 5000;
 impl Assignment {
     /// The assignments that a query asks for. 404 for the project of an effective list that does not exist.
     ///
-    /// The number of statements does not grow with the number of assignments.
-    pub async fn list_role_assignments(&self, _: &Allowed, query: &AssignmentQuery) -> Result<Vec<RoleAssignment>> {
+    /// The number of statements does not grow with the number of assignments, but for the parts of a list of all.
+    pub async fn list_role_assignments(&self, _: &Allowed, query: &AssignmentQuery) -> Result<Parts<RoleAssignment>> {
+        match self.list(query).await? {
+            Listed::InMemory(found) => Ok(parts::in_memory(found)),
+            Listed::Everywhere(_, parts) => Ok(parts),
+        }
+    }
+
+    /// The same with names. 404 also if the target of any does not exist, or is a domain that was granted on as a
+    /// project: the reference cannot name that one.
+    pub async fn list_named_role_assignments(
+        &self,
+        _: &Allowed,
+        query: &AssignmentQuery,
+    ) -> Result<Parts<NamedAssignment>> {
+        match self.list(query).await? {
+            Listed::InMemory(found) => Ok(parts::in_memory(self.named(found).await?)),
+            Listed::Everywhere(wanted, parts) => self.named_in_parts(&wanted, parts).await,
+        }
+    }
+
+    async fn list(&self, query: &AssignmentQuery) -> Result<Listed> {
+        if query.is_everywhere() {
+            let wanted = Everywhere { role: query.role.clone(), inherited: query.inherited, with_system: true };
+            let (door, within) = (self.clone(), query.within.clone());
+            let parts = self.list_everywhere(&wanted).and_then(move |part| {
+                let (door, within) = (door.clone(), within.clone());
+                async move {
+                    let items = door.only_within(part.items.into_iter().map(stored).collect(), within.as_ref()).await?;
+                    Ok(Part { items, rest: part.rest })
+                }
+            });
+            return Ok(Listed::Everywhere(wanted, parts.boxed()));
+        }
         let below = match &query.project {
             Some(project) if query.include_subtree => self.resource.list_subtree_ids(project).await?,
             _ => Vec::new(),
         };
-        let mut found = if query.effective {
+        let found = if query.effective {
             self.list_effective(query, &below).await?
         } else {
             self.list_direct(query, below).await?
         };
-        if let Some(domain) = &query.within {
+        Ok(Listed::InMemory(self.only_within(found, query.within.as_ref()).await?))
+    }
+
+    async fn only_within(
+        &self,
+        mut found: Vec<RoleAssignment>,
+        domain: Option<&DomainId>,
+    ) -> Result<Vec<RoleAssignment>> {
+        if let Some(domain) = domain {
             let projects = self.projects_within(&found, domain).await?;
             found.retain(|assignment| match &assignment.target {
                 GrantTarget::Project(id) => projects.contains(id),
@@ -113,55 +147,6 @@ impl Assignment {
         Ok(found)
     }
 
-    /// The names of all that these assignments speak of. 404 if the target of any does not exist, or is a domain that
-    /// was granted on as a project: the reference cannot name that one.
-    pub async fn assignment_names(&self, _: &Allowed, assignments: &[RoleAssignment]) -> Result<Names> {
-        let (mut users, mut groups, mut roles) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
-        let (mut projects, mut domains) = (BTreeSet::new(), BTreeSet::new());
-        for assignment in assignments {
-            roles.insert(assignment.role_id.clone());
-            match &assignment.actor {
-                Actor::User(id) => drop(users.insert(id.clone())),
-                Actor::Group(id) => drop(groups.insert(id.clone())),
-            }
-            match &assignment.target {
-                GrantTarget::Project(id) => drop(projects.insert(id.clone())),
-                GrantTarget::Domain(id) => drop(domains.insert(id.clone())),
-                GrantTarget::System => {}
-            }
-        }
-        let mut names = Names::default();
-        for user in self.identity.get_users(&Vec::from_iter(users)).await? {
-            names.users.insert(user.id, Named { name: user.name, domain_id: Some(user.domain_id) });
-        }
-        for group in self.identity.get_groups(&Vec::from_iter(groups)).await? {
-            names.groups.insert(group.id, Named { name: group.name, domain_id: Some(group.domain_id) });
-        }
-        for role in self.get_roles(&Vec::from_iter(roles)).await? {
-            names.roles.insert(role.id, Named { name: role.name, domain_id: role.domain_id });
-        }
-        for project in self.resource.get_projects(&projects.iter().cloned().collect::<Vec<_>>()).await? {
-            if project.domain_id.is_none() {
-                return Err(Error::not_found("domain", &project.id));
-            }
-            names.projects.insert(project.id, Named { name: project.name, domain_id: project.domain_id });
-        }
-        if let Some(missing) = projects.iter().find(|id| !names.projects.contains_key(*id)) {
-            return Err(Error::not_found("project", missing));
-        }
-        let owning = names.users.values().chain(names.groups.values()).chain(names.projects.values());
-        let owning: BTreeSet<DomainId> =
-            owning.chain(names.roles.values()).filter_map(|named| named.domain_id.clone()).collect();
-        let all: Vec<DomainId> = domains.union(&owning).cloned().collect();
-        for domain in self.resource.get_domains(&all).await? {
-            names.domains.insert(domain.id, domain.name);
-        }
-        if let Some(missing) = domains.iter().find(|id| !names.domains.contains_key(*id)) {
-            return Err(Error::not_found("domain", missing));
-        }
-        Ok(names)
-    }
-
     async fn projects_within(&self, found: &[RoleAssignment], domain: &DomainId) -> Result<HashSet<ProjectId>> {
         let targets: BTreeSet<ProjectId> = found
             .iter()
@@ -170,9 +155,9 @@ impl Assignment {
                 _ => None,
             })
             .collect();
-        let projects = self.resource.get_projects(&Vec::from_iter(targets)).await?;
-        let within = projects.into_iter().filter(|project| project.domain_id.as_ref() == Some(domain));
-        Ok(within.map(|project| project.id).collect())
+        let projects = self.resource.list_project_names(&Vec::from_iter(targets)).await?;
+        let within = projects.into_iter().filter(|(_, owner, _)| owner.as_ref() == Some(domain));
+        Ok(within.map(|(id, ..)| id).collect())
     }
 
     /// What is stored, and nothing else.
@@ -205,6 +190,11 @@ impl Assignment {
     async fn list_stored(&self, filter: &AssignmentFilter<'_>) -> Result<Vec<Grant>> {
         let db = &self.foundation.db;
         match filter.targets {
+            Targets::Any if matches!(filter.actors, Actors::Any) => {
+                let role = filter.role.cloned();
+                let wanted = Everywhere { role, inherited: filter.inherited, with_system: false };
+                Ok(whole(self.list_everywhere(&wanted)).await?.items)
+            }
             Targets::Projects(ids) if ids.len() > MOST_IDS => {
                 let wanted: HashSet<&ProjectId> = ids.iter().collect();
                 let mut found =

@@ -9,8 +9,10 @@
 //! Deleting a role is not here: it ends application credentials too, see [`cascade`](crate::cascade).
 
 mod effective;
+mod everywhere;
 mod grant;
 mod listing;
+mod names;
 mod role;
 mod sql;
 #[cfg(test)]
@@ -25,7 +27,8 @@ use crate::resource::Resource;
 
 pub use effective::{EffectiveRole, RoleGraph};
 pub use grant::{Actor, Grant, GrantTarget};
-pub use listing::{AssignmentQuery, Named, Names, RoleAssignment, Source};
+pub use listing::{AssignmentQuery, RoleAssignment, Source};
+pub use names::{Named, NamedAssignment, Names};
 pub use role::{RoleInferences, RolePatch};
 
 /// The name of the one resource option that roles have.

@@ -6,12 +6,12 @@ use archstone_db::Db;
 use archstone_db::testing::on_each_database;
 use serde_json::{Map, Value, json};
 
-use super::{Actor, Assignment, AssignmentQuery, Grant, GrantTarget, Role, RoleAssignment, RolePatch};
+use super::{Actor, Assignment, AssignmentQuery, Grant, GrantTarget, NamedAssignment, Role, RoleAssignment, RolePatch};
 use crate::authz::Allowed;
-use crate::error::ErrorKind;
+use crate::error::{ErrorKind, Result};
 use crate::id::{DomainId, GroupId, ProjectId, RoleId, UserId};
 use crate::identity::{Group, Identity, NewUser};
-use crate::list::{Filter, ListQuery};
+use crate::list::{Filter, ListQuery, whole};
 use crate::resource::{Project, Resource};
 use crate::testing::foundation;
 
@@ -69,7 +69,11 @@ impl Cloud {
     }
 
     async fn list(&self, query: AssignmentQuery) -> Vec<RoleAssignment> {
-        self.assignment.list_role_assignments(&allowed(), &query).await.unwrap()
+        whole(self.assignment.list_role_assignments(&allowed(), &query).await.unwrap()).await.unwrap().items
+    }
+
+    async fn list_named(&self, query: AssignmentQuery) -> Result<Vec<NamedAssignment>> {
+        whole(self.assignment.list_named_role_assignments(&allowed(), &query).await?).await.map(|page| page.items)
     }
 
     fn user(&self) -> Actor {
@@ -343,16 +347,14 @@ async fn a_list_of_assignments_has_names_unless_a_target_has_none() {
         };
         assert!(cloud.assignment.create_grant(&allowed(), &gone).await.unwrap_err().is_not_found());
         cloud.assignment.create_grant_to_anybody(&allowed(), &gone).await.unwrap();
-        let found = cloud.list(AssignmentQuery::default()).await;
-        let names = cloud.assignment.assignment_names(&allowed(), &found).await.unwrap();
+        let names = cloud.list_named(AssignmentQuery::default()).await.unwrap().remove(0).names;
         assert_eq!(names.users[&cloud.user].name, "u");
         assert_eq!(names.users.len(), 1);
         assert_eq!(names.projects[&cloud.parent].domain_id, Some(cloud.domain.clone()));
         assert_eq!((names.roles[&a].name.as_str(), names.domains[&cloud.domain].as_str()), ("a", "d"));
         let as_project = GrantTarget::Project((&*cloud.domain).into());
         cloud.grant(&a, cloud.user(), as_project, false).await;
-        let found = cloud.list(AssignmentQuery::default()).await;
-        assert!(cloud.assignment.assignment_names(&allowed(), &found).await.unwrap_err().is_not_found());
+        assert!(cloud.list_named(AssignmentQuery::default()).await.unwrap_err().is_not_found());
     })
     .await;
 }
@@ -367,8 +369,7 @@ async fn the_number_of_statements_does_not_grow_with_the_assignments() {
         let count = async || {
             let query = AssignmentQuery { effective: true, ..AssignmentQuery::default() };
             let before = db.statements();
-            let found = cloud.list(query).await;
-            cloud.assignment.assignment_names(&allowed(), &found).await.unwrap();
+            let found = cloud.list_named(query).await.unwrap();
             (found.len(), db.statements() - before)
         };
         let (few, statements) = count().await;

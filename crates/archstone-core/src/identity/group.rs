@@ -10,7 +10,8 @@ use crate::error::{Error, Result};
 use crate::events::Event;
 use crate::freshness::Ref;
 use crate::id::{DomainId, GroupId, UserId};
-use crate::list::{Filter, ListQuery, Page};
+use crate::list::parts::{self, PageSize};
+use crate::list::{Filter, ListQuery, Page, Parts};
 
 /// The width of the name's column; the reference's schema of requests allows more.
 const NAME_LENGTH: usize = 64;
@@ -57,15 +58,29 @@ impl Identity {
         }))
     }
 
-    /// A page of groups in the order of their ids, and the filters that are left to the caller. 404 for a marker that
-    /// is no group's id.
-    pub async fn list_groups(&self, _: &Allowed, query: &ListQuery) -> Result<(Page<Group>, Vec<Filter>)> {
+    /// The groups that are asked for in the order of their ids, and the filters that are left to the caller. 404 for a
+    /// marker that is no group's id.
+    pub async fn list_groups(&self, _: &Allowed, query: &ListQuery) -> Result<(Parts<Group>, Vec<Filter>)> {
         if let Some(marker) = &query.marker
             && sql::get_group(&self.foundation.db, &GroupId::from(marker.as_str())).await?.is_none()
         {
             return Err(Error::not_found("the marker", marker));
         }
-        sql::list_groups(&self.foundation.db, query, self.max_db_limit()).await
+        let Some((select, remaining)) = sql::select_listed_groups(query) else {
+            return Ok((parts::nothing(), Vec::new()));
+        };
+        let db = self.foundation.db.clone();
+        let size = PageSize::of(query, self.max_db_limit());
+        let groups = parts::by_id(
+            size,
+            query.marker.clone(),
+            |group: &Group| &group.id,
+            move |after, most| {
+                let (db, select) = (db.clone(), select.clone());
+                async move { sql::list_groups_part(&db, select, after.as_deref(), most).await }
+            },
+        );
+        Ok((groups, remaining))
     }
 
     /// The groups that a user is in now, and the filters that are left to the caller. 404 if there is no such user.

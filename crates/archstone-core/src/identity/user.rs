@@ -1,20 +1,23 @@
 //! Rules of users (`keystone.identity.core`, `keystone.identity.backends.sql`).
 
 use archstone_db::{Query, Tx};
+use chrono::NaiveDate;
 use serde_json::{Map, Value};
 
 use super::compliance::{NewPassword, SetBy};
 use super::expiry_filter::ExpiryFilter;
 use super::options::{UserOptionChanges, UserOptions};
 use super::password::Password;
-use super::sql::{self, StoredUser, UserList};
+use super::sql::{self, ListedUser, StoredUser, UserList};
 use super::{FederatedIdentity, Identity, User};
 use crate::authz::Allowed;
 use crate::error::{Error, Result};
 use crate::events::Event;
 use crate::freshness::Ref;
 use crate::id::{DomainId, GroupId, ProjectId, UserId};
-use crate::list::{Filter, ListQuery, Page};
+use crate::list::parts::{self, PageSize};
+use crate::list::sql::Density;
+use crate::list::{Filter, ListQuery, Parts};
 use crate::resource;
 use crate::time::Timestamp;
 
@@ -126,47 +129,75 @@ impl Identity {
         }))
     }
 
-    /// A page of users in the order of their ids, and the filters that are left to the caller. 404 for a marker that
-    /// is no user's id, 400 for a filter on `password_expires_at` that cannot be read.
+    /// The users that are asked for in the order of their ids, and the filters that are left to the caller. What identity
+    /// providers call them is not in lists. 404 for a marker that is no user's id, 400 for a filter on
+    /// `password_expires_at` that cannot be read.
     ///
     /// A filter on the name also finds what identity providers call a user.
-    pub async fn list_users(&self, _: &Allowed, query: &ListQuery) -> Result<(Page<User>, Vec<Filter>)> {
+    pub async fn list_users(&self, _: &Allowed, query: &ListQuery) -> Result<(Parts<User>, Vec<Filter>)> {
         let expiry = ExpiryFilter::all(query)?;
         if let Some(marker) = &query.marker
             && !sql::user_exists(&self.foundation.db, marker).await?
         {
             return Err(Error::not_found("the marker", marker));
         }
-        let list = UserList { query, expiry: &expiry, group: None };
-        let Some((mut select, remaining)) = sql::select_user_ids(&list) else {
-            return Ok((Page::all(Vec::new()), Vec::new()));
-        };
-        let size = sql::cut_page(&mut select, query, sql::USER_ID, self.max_db_limit());
-        let mut items = self.load(select).await?;
-        let truncated = size.cut(&mut items);
-        Ok((Page { items, truncated }, remaining))
+        let size = PageSize::of(query, self.max_db_limit());
+        Ok(self.read_list(&UserList { query, expiry: &expiry, group: None }, size, query.marker.clone()))
     }
 
-    /// The members of a group, not those whose membership expires. 404 if there is no such group.
+    /// The members of a group in the order of their ids, not those whose membership expires, and the filters that are
+    /// left to the caller, as the limit is. 404 if there is no such group.
     pub async fn list_users_in_group(
         &self,
         allowed: &Allowed,
         group: &GroupId,
         query: &ListQuery,
-    ) -> Result<(Page<User>, Vec<Filter>)> {
+    ) -> Result<(Parts<User>, Vec<Filter>)> {
         let expiry = ExpiryFilter::all(query)?;
         self.require_group(allowed, group).await?;
-        let list = UserList { query, expiry: &expiry, group: Some(group) };
-        let Some((select, remaining)) = sql::select_user_ids(&list) else {
-            return Ok((Page::all(Vec::new()), Vec::new()));
-        };
-        Ok((Page::all(self.load(select).await?), remaining))
+        Ok(self.read_list(&UserList { query, expiry: &expiry, group: Some(group) }, PageSize::ALL, None))
     }
 
-    /// The users of these ids, for lists of who has which role; unknown ids are left out.
-    pub(crate) async fn get_users(&self, ids: &[UserId]) -> Result<Vec<User>> {
-        let users = sql::get_users(&self.foundation.db, ids).await?;
-        Ok(users.into_iter().map(|user| self.user_from(user)).collect())
+    fn read_list(&self, list: &UserList<'_>, size: PageSize, marker: Option<String>) -> (Parts<User>, Vec<Filter>) {
+        let Some((select, remaining)) = sql::select_user_ids(list) else { return (parts::nothing(), Vec::new()) };
+        let is_all = list.query.filters.is_empty() && list.group.is_none();
+        let density = if is_all { Density::Complete } else { Density::Filtered };
+        let identity = self.clone();
+        let users = parts::by_id(
+            size,
+            marker,
+            |user: &User| &user.id,
+            move |after, most| {
+                let (identity, select) = (identity.clone(), select.clone());
+                async move {
+                    let db = &identity.foundation.db;
+                    let users = Box::pin(sql::list_part(db, select, after.as_deref(), most, density)).await?;
+                    let today = identity.foundation.time.now().naive().date();
+                    Ok(users.into_iter().map(|user| identity.listed(user, today)).collect())
+                }
+            },
+        );
+        (users, remaining)
+    }
+
+    fn listed(&self, user: ListedUser, today: NaiveDate) -> User {
+        User {
+            enabled: self.compliance.enabled(user.enabled, user.last_active, &user.options, today),
+            id: user.id,
+            domain_id: user.domain_id,
+            name: user.name,
+            kind: user.kind,
+            default_project_id: user.default_project_id,
+            password_expires_at: user.password_expires_at,
+            options: user.options,
+            federated: Vec::new(),
+            extra: user.extra,
+        }
+    }
+
+    /// Domain and name of the users of these ids, for lists of who has which role; unknown ids are left out.
+    pub(crate) async fn list_user_names(&self, ids: &[UserId]) -> Result<Vec<(UserId, DomainId, String)>> {
+        sql::list_user_names(&self.foundation.db, ids).await
     }
 
     /// Makes a user with a random id. 404 for the domain, 400 for a password too weak or a default project that is a
@@ -385,11 +416,6 @@ impl Identity {
 
     pub(super) fn user_from(&self, stored: StoredUser) -> User {
         stored.into_user(&self.compliance, self.foundation.time.now())
-    }
-
-    async fn load(&self, page: sea_query::SelectStatement) -> Result<Vec<User>> {
-        let users = sql::load_page(&self.foundation.db, page).await?;
-        Ok(users.into_iter().map(|user| self.user_from(user)).collect())
     }
 
     #[expect(clippy::option_option, reason = "no password is not a null one")]

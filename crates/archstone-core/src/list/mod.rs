@@ -1,7 +1,10 @@
 //! What a list request asks for, as the storage understands it: filters, a limit and a marker
 //! (`keystone.common.driver_hints`).
 
+pub(crate) mod parts;
 pub(crate) mod sql;
+
+pub use parts::{Part, Parts, Rest, whole};
 
 /// How a filter compares. A comparator that the reference does not know is no filter at all.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

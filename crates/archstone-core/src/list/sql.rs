@@ -1,7 +1,7 @@
 //! Filters, limits and markers as SQL (`keystone.common.sql.core.filter_limit_query`).
 
 use archstone_db::{DbError, Query, Row};
-use sea_query::{Expr, ExprTrait as _, Func, IntoColumnRef, Order, SelectStatement, SimpleExpr};
+use sea_query::{Cond, Condition, Expr, ExprTrait as _, Func, IntoColumnRef, Order, SelectStatement, SimpleExpr};
 
 use super::{Comparator, Filter, ListQuery, Page, flag};
 use crate::error::Result;
@@ -46,30 +46,30 @@ where
             continue;
         };
         match condition(filter, column) {
-            Condition::Is(condition) => {
+            Applicable::Is(condition) => {
                 select.and_where(condition);
             }
-            Condition::Never => return Filtered::Nothing,
-            Condition::Unknown => remaining.push(filter.clone()),
+            Applicable::Never => return Filtered::Nothing,
+            Applicable::Unknown => remaining.push(filter.clone()),
         }
     }
     Filtered::Applied(remaining)
 }
 
-enum Condition {
+enum Applicable {
     Is(SimpleExpr),
     Never,
     Unknown,
 }
 
-fn condition<C: IntoColumnRef + Copy>(filter: &Filter, column: &FilterColumn<C>) -> Condition {
+fn condition<C: IntoColumnRef + Copy>(filter: &Filter, column: &FilterColumn<C>) -> Applicable {
     let expr = Expr::col(column.column);
     match (filter.comparator, column.kind) {
-        (_, ColumnKind::Text(longest)) if filter.value.chars().count() > longest => Condition::Never,
-        (Comparator::Equals, ColumnKind::Flag) => Condition::Is(expr.eq(flag(&filter.value))),
-        (Comparator::Equals, ColumnKind::Text(_)) => Condition::Is(expr.eq(filter.value.as_str())),
-        (_, ColumnKind::Flag) => Condition::Unknown,
-        (_, ColumnKind::Text(_)) if filter.case_sensitive => Condition::Unknown,
+        (_, ColumnKind::Text(longest)) if filter.value.chars().count() > longest => Applicable::Never,
+        (Comparator::Equals, ColumnKind::Flag) => Applicable::Is(expr.eq(flag(&filter.value))),
+        (Comparator::Equals, ColumnKind::Text(_)) => Applicable::Is(expr.eq(filter.value.as_str())),
+        (_, ColumnKind::Flag) => Applicable::Unknown,
+        (_, ColumnKind::Text(_)) if filter.case_sensitive => Applicable::Unknown,
         // The reference does not escape % and _, so that clients use them as wildcards.
         (Comparator::Contains, _) => like(expr, &format!("%{}%", filter.value)),
         (Comparator::StartsWith, _) => like(expr, &format!("{}%", filter.value)),
@@ -77,8 +77,8 @@ fn condition<C: IntoColumnRef + Copy>(filter: &Filter, column: &FilterColumn<C>)
     }
 }
 
-fn like(expr: Expr, pattern: &str) -> Condition {
-    Condition::Is(Expr::expr(Func::lower(expr)).like(pattern.to_lowercase()))
+fn like(expr: Expr, pattern: &str) -> Applicable {
+    Applicable::Is(Expr::expr(Func::lower(expr)).like(pattern.to_lowercase()))
 }
 
 /// A list of one table's rows, filtered and cut, and the filters that are left for the wire form.
@@ -120,21 +120,40 @@ pub(crate) fn cut<T>(items: &mut Vec<T>, query: &ListQuery, remaining: &[Filter]
     }
 }
 
-/// Makes a page of a list in the order of its ids, as users, groups and projects have them. The page is never larger
-/// than `max` (`[DEFAULT] max_db_limit`), asked for or not.
-pub(crate) fn apply_page<C>(select: &mut SelectStatement, query: &ListQuery, id: C, max: u64)
+/// The next part of a list in the order of its ids.
+pub(crate) fn next_part<C>(select: &mut SelectStatement, id: C, after: Option<&str>, most: u64)
 where
     C: IntoColumnRef + Copy,
 {
-    // A limit of 0 is none to the reference, but every page is full then.
-    let limit = query.limit.filter(|limit| *limit > 0);
-    select.order_by(id, Order::Asc).limit(limit.map_or(max, |limit| Ord::min(limit, max)));
-    if let Some(marker) = &query.marker {
-        select.and_where(Expr::col(id).gt(marker.as_str()));
+    if let Some(after) = after {
+        select.and_where(Expr::col(id).gt(after));
+    }
+    select.order_by(id, Order::Asc).limit(most);
+}
+
+/// The rows that belong to the things of a part, which comes in the order of its ids.
+pub(crate) fn of_part<'a, C>(
+    column: C,
+    ids: impl DoubleEndedIterator<Item = &'a str> + Clone,
+    part: Density,
+) -> Condition
+where
+    C: IntoColumnRef + Copy,
+{
+    // The range alone lets a database read an index from end to end instead of looking each of them up.
+    let (first, last) = (ids.clone().next().unwrap_or_default(), ids.clone().next_back().unwrap_or_default());
+    let range = Cond::all().add(Expr::col(column).gte(first)).add(Expr::col(column).lte(last));
+    match part {
+        Density::Complete => range,
+        Density::Filtered => range.add(Expr::col(column).is_in(ids)),
     }
 }
 
-/// Whether a page counts as cut: the reference says so whenever a page that was asked for is full.
-pub(crate) fn page_is_full(query: &ListQuery, rows: usize) -> bool {
-    query.limit.is_some_and(|limit| rows as u64 >= limit)
+/// Whether a part of a list has all that there is between its first entry and its last.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Density {
+    /// All.
+    Complete,
+    /// Some are left out.
+    Filtered,
 }

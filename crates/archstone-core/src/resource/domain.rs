@@ -7,7 +7,7 @@ use super::{Domain, ProjectPatch, Resource, sql};
 use crate::authz::Allowed;
 use crate::error::{Error, Result};
 use crate::id::{DomainId, ProjectId};
-use crate::list::{Filter, ListQuery, Page};
+use crate::list::{Filter, ListQuery, Page, whole};
 
 impl Resource {
     /// The domain of this id, if there is one; a project that is none does not count.
@@ -54,8 +54,8 @@ impl Resource {
     pub async fn list_domains(&self, _: &Allowed, query: &ListQuery) -> Result<(Page<Domain>, Vec<Filter>)> {
         let mut query = query.clone();
         query.filters.push(Filter::equals("is_domain", "1"));
-        let max = self.foundation.config.default.max_db_limit;
-        let (page, remaining) = sql::list_projects(&self.foundation.db, &query, &[], max as u64).await?;
+        let (projects, remaining) = self.read_list(&query, &[]).await?;
+        let page = whole(projects).await?;
         let items = page.items.into_iter().filter_map(super::Project::into_domain).collect();
         Ok((Page { items, truncated: page.truncated }, remaining))
     }

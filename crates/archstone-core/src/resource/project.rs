@@ -10,7 +10,9 @@ use crate::error::{Error, Result};
 use crate::events::Event;
 use crate::freshness::Ref;
 use crate::id::{DomainId, ProjectId};
-use crate::list::{Filter, ListQuery, Page};
+use crate::list::parts::{self, PageSize};
+use crate::list::sql::Density;
+use crate::list::{Filter, ListQuery, Parts};
 
 /// What an update changes: `None` leaves an attribute as it is.
 #[derive(Clone, Debug, Default)]
@@ -61,6 +63,14 @@ impl Resource {
         sql::get_projects(&self.foundation.db, ids).await
     }
 
+    /// Domain and name of the projects of these ids that exist, in no order; a domain has no domain.
+    pub(crate) async fn list_project_names(
+        &self,
+        ids: &[ProjectId],
+    ) -> Result<Vec<(ProjectId, Option<DomainId>, String)>> {
+        sql::list_names(&self.foundation.db, ids).await
+    }
+
     /// The projects of these ids that exist, by id.
     pub async fn list_projects_by_ids(&self, _: &Allowed, ids: &[ProjectId]) -> Result<Vec<Project>> {
         let mut projects = self.get_projects(ids).await?;
@@ -84,16 +94,45 @@ impl Resource {
         Ok(self.get_project(id).await?.map(|project| target(&project)))
     }
 
-    /// A page of projects in the order of their ids, and the filters that are left to the caller. 404 for a marker that
-    /// is no project.
+    /// The projects that are asked for in the order of their ids, and the filters that are left to the caller. 404 for a
+    /// marker that is no project.
     pub async fn list_projects(
         &self,
         _: &Allowed,
         query: &ListQuery,
         tags: &[TagFilter],
-    ) -> Result<(Page<Project>, Vec<Filter>)> {
-        let max = self.foundation.config.default.max_db_limit;
-        sql::list_projects(&self.foundation.db, query, tags, max as u64).await
+    ) -> Result<(Parts<Project>, Vec<Filter>)> {
+        self.read_list(query, tags).await
+    }
+
+    pub(super) async fn read_list(
+        &self,
+        query: &ListQuery,
+        tags: &[TagFilter],
+    ) -> Result<(Parts<Project>, Vec<Filter>)> {
+        if let Some(marker) = &query.marker
+            && !sql::project_exists(&self.foundation.db, marker).await?
+        {
+            return Err(Error::not_found("marker", marker));
+        }
+        let Some((select, remaining)) = sql::select_listed(query, tags) else {
+            return Ok((parts::nothing(), Vec::new()));
+        };
+        // Domains are few.
+        let is_all = tags.is_empty() && query.filters.iter().all(|filter| filter.name == "is_domain");
+        let density = if is_all { Density::Complete } else { Density::Filtered };
+        let db = self.foundation.db.clone();
+        let size = PageSize::full_means_cut(query, self.foundation.config.default.max_db_limit as u64);
+        let projects = parts::by_id(
+            size,
+            query.marker.clone(),
+            |project: &Project| &project.id,
+            move |after, most| {
+                let (db, select) = (db.clone(), select.clone());
+                async move { sql::list_part(&db, select, after.as_deref(), most, density).await }
+            },
+        );
+        Ok((projects, remaining))
     }
 
     /// Makes a project, or a domain. The name is stripped. 400 for an unknown or unfit domain or parent, 403 where the

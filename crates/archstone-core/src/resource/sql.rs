@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use archstone_db::tables::{Project as ProjectTable, ProjectOption, ProjectTag};
-use archstone_db::{DbError, Query, Row, Tx, json_text};
+use archstone_db::{Db, DbError, Query, Row, Tx, json_text};
 use sea_query::{
     Alias, CommonTableExpression, Condition, Expr, ExprTrait as _, IntoCondition as _, JoinType, Order, Query as Sql,
     SelectStatement, UnionType, WithClause,
@@ -11,10 +11,10 @@ use sea_query::{
 use serde_json::{Map, Value};
 
 use super::{IMMUTABLE, Project};
-use crate::error::{Error, Result, Stored as _};
+use crate::error::{Result, Stored as _};
 use crate::id::{DomainId, ProjectId};
-use crate::list::sql::{ColumnKind, FilterColumn, Filtered, apply_filters, apply_page, page_is_full};
-use crate::list::{Filter, ListQuery, Page};
+use crate::list::sql::{ColumnKind, Density, FilterColumn, Filtered, apply_filters, next_part, of_part};
+use crate::list::{Filter, ListQuery};
 
 /// The id of the root row, which is `domain_id` of the domains. The reference's name for it; never shown.
 pub(crate) const ROOT_DOMAIN: &str = "<<keystone.domain.root>>";
@@ -94,6 +94,24 @@ pub(super) async fn get_projects(mut db: impl Query, ids: &[ProjectId]) -> Resul
     Ok(all)
 }
 
+/// Id, domain and name.
+pub(super) async fn list_names(db: &Db, ids: &[ProjectId]) -> Result<Vec<(ProjectId, Option<DomainId>, String)>> {
+    let mut names = Vec::with_capacity(ids.len());
+    for chunk in ids.chunks(CHUNK) {
+        let mut select = Sql::select();
+        select
+            .columns([ProjectTable::Id, ProjectTable::DomainId, ProjectTable::Name])
+            .from(ProjectTable::Table)
+            .and_where(Expr::col(ProjectTable::Id).is_in(chunk.iter().map(|id| &**id)))
+            .and_where(Expr::col(ProjectTable::Id).ne(ROOT_DOMAIN));
+        for row in db.fetch_all(&select).await? {
+            let domain: String = row.get("domain_id")?;
+            names.push((id_from(&row)?, (domain != ROOT_DOMAIN).then(|| domain.into()), row.get("name")?));
+        }
+    }
+    Ok(names)
+}
+
 pub(super) async fn get_by_name(db: impl Query, name: &str, domain_id: Option<&DomainId>) -> Result<Option<Project>> {
     let domain_id = domain_id.map_or(ROOT_DOMAIN, |id| id);
     let condition = Condition::all()
@@ -128,21 +146,23 @@ async fn load(db: impl Query, condition: Condition) -> Result<Vec<Project>> {
         let tag: Option<String> = row.get("tag")?;
         match projects.last_mut() {
             Some(last) if *last.id == *row.get::<String>("id")? => last.tags.extend(tag),
-            _ => projects.push(project_from(&row, tag)?),
+            _ => {
+                let mut project = project_from(&row)?;
+                project.tags.extend(tag);
+                match row.json("option_value")? {
+                    Value::Null => {}
+                    value => drop(project.options.insert(IMMUTABLE.to_owned(), value)),
+                }
+                projects.push(project);
+            }
         }
     }
     Ok(projects)
 }
 
-fn project_from(row: &Row, tag: Option<String>) -> Result<Project, DbError> {
+/// Without its tags and options.
+fn project_from(row: &Row) -> Result<Project, DbError> {
     let domain_id: String = row.get("domain_id")?;
-    let mut options = Map::new();
-    match row.json("option_value")? {
-        Value::Null => {}
-        value => {
-            options.insert(IMMUTABLE.to_owned(), value);
-        }
-    }
     Ok(Project {
         id: row.get::<String>("id")?.into(),
         name: row.get("name")?,
@@ -152,8 +172,8 @@ fn project_from(row: &Row, tag: Option<String>) -> Result<Project, DbError> {
         enabled: row.get::<Option<bool>>("enabled")?.unwrap_or(false),
         parent_id: row.get::<Option<String>>("parent_id")?.map(ProjectId::from),
         is_domain: row.get("is_domain")?,
-        tags: tag.into_iter().collect(),
-        options,
+        tags: Vec::new(),
+        options: Map::new(),
         extra: match row.json("extra")? {
             Value::Object(extra) => extra,
             _ => Map::new(),
@@ -161,33 +181,66 @@ fn project_from(row: &Row, tag: Option<String>) -> Result<Project, DbError> {
     })
 }
 
-pub(super) async fn list_projects(
-    mut db: impl Query,
-    query: &ListQuery,
-    tags: &[TagFilter],
-    max: u64,
-) -> Result<(Page<Project>, Vec<Filter>)> {
-    if let Some(marker) = &query.marker {
-        let mut select = Sql::select();
-        select.column(ProjectTable::Id).from(ProjectTable::Table).and_where(Expr::col(ProjectTable::Id).eq(&**marker));
-        if db.by_ref().fetch_optional(&select).await?.is_none() {
-            return Err(Error::not_found("marker", marker));
-        }
-    }
+pub(super) async fn project_exists(db: impl Query, id: &str) -> Result<bool> {
     let mut select = Sql::select();
-    select.column(ProjectTable::Id).from(ProjectTable::Table).and_where(Expr::col(ProjectTable::Id).ne(ROOT_DOMAIN));
-    let Filtered::Applied(remaining) = apply_filters(&mut select, query, &FILTERS) else {
-        return Ok((Page::all(Vec::new()), Vec::new()));
-    };
+    select.column(ProjectTable::Id).from(ProjectTable::Table).and_where(Expr::col(ProjectTable::Id).eq(id));
+    Ok(db.fetch_optional(&select).await?.is_some())
+}
+
+/// The statement that finds a list's projects, before any limit, and the filters left for the wire form. `None` if
+/// nothing can match.
+pub(super) fn select_listed(query: &ListQuery, tags: &[TagFilter]) -> Option<(SelectStatement, Vec<Filter>)> {
+    let mut select = Sql::select();
+    select.columns(COLUMNS).from(ProjectTable::Table).and_where(Expr::col(ProjectTable::Id).ne(ROOT_DOMAIN));
+    let Filtered::Applied(remaining) = apply_filters(&mut select, query, &FILTERS) else { return None };
     for filter in tags {
         select.cond_where(tag_condition(filter));
     }
-    apply_page(&mut select, query, ProjectTable::Id, max);
-    let rows = db.by_ref().fetch_all(&select).await?;
-    let ids = rows.iter().map(id_from).collect::<Result<Vec<_>, _>>()?;
-    let truncated = page_is_full(query, ids.len());
-    let items = in_order(get_projects(db, &ids).await?, &ids);
-    Ok((Page { items, truncated }, remaining))
+    Some((select, remaining))
+}
+
+/// The next projects of a list, in the order of their ids: at most so many of those that `select` finds after this id.
+pub(super) async fn list_part(
+    db: &Db,
+    mut select: SelectStatement,
+    after: Option<&str>,
+    most: u64,
+    density: Density,
+) -> Result<Vec<Project>> {
+    next_part(&mut select, ProjectTable::Id, after, most);
+    let mut projects = db.fetch_all(&select).await?.iter().map(project_from).collect::<Result<Vec<_>, _>>()?;
+    if projects.is_empty() {
+        return Ok(projects);
+    }
+    let ids = || projects.iter().map(|project| &*project.id);
+    let (mut select_tags, mut select_options) = (Sql::select(), Sql::select());
+    select_tags
+        .columns([ProjectTag::ProjectId, ProjectTag::Name])
+        .from(ProjectTag::Table)
+        .cond_where(of_part(ProjectTag::ProjectId, ids(), density))
+        .order_by(ProjectTag::ProjectId, Order::Asc)
+        .order_by(ProjectTag::Name, Order::Asc);
+    select_options
+        .columns([ProjectOption::ProjectId, ProjectOption::OptionValue])
+        .from(ProjectOption::Table)
+        .cond_where(of_part(ProjectOption::ProjectId, ids(), density))
+        .and_where(Expr::col(ProjectOption::OptionId).eq(IMMUTABLE_ID));
+    let (tags, options) = futures::try_join!(db.fetch_all(&select_tags), db.fetch_all(&select_options))?;
+    let places: HashMap<String, usize> =
+        projects.iter().enumerate().map(|(place, project)| (project.id.to_string(), place)).collect();
+    let place_of = |row: &Row| Ok::<_, DbError>(places.get(&row.get::<String>("project_id")?).copied());
+    for row in &tags {
+        if let Some(project) = place_of(row)?.and_then(|place| projects.get_mut(place)) {
+            project.tags.push(row.get("name")?);
+        }
+    }
+    for row in &options {
+        let value = row.json("option_value")?;
+        if let Some(project) = place_of(row)?.and_then(|place| projects.get_mut(place)).filter(|_| !value.is_null()) {
+            project.options.insert(IMMUTABLE.to_owned(), value);
+        }
+    }
+    Ok(projects)
 }
 
 fn tag_condition(filter: &TagFilter) -> Condition {

@@ -185,7 +185,7 @@ async fn own_projects(call: Call) -> Result<Reply> {
     let user = &call.require_token()?.caller.user_id;
     let ids = call.core.assignment.list_project_ids_of_user(&allowed, user).await?;
     let found = call.core.resource.list_projects_by_ids(&allowed, &ids).await?;
-    Call::ok(&call.plain_collection("projects", found.into_iter().map(projects::wire).collect()))
+    Call::ok(&call.plain_collection("projects", found.into_iter().map(|project| projects::wire(&project)).collect()))
 }
 
 async fn own_domains(call: Call) -> Result<Reply> {

@@ -125,7 +125,7 @@ fn is_plain_uuid(text: &str) -> bool {
 }
 
 pub(super) fn wire(domain: Domain) -> Map<String, Value> {
-    let mut out = super::projects::wire(Project::from(domain));
+    let mut out = super::projects::wire(&Project::from(domain));
     drop_project_attributes_but_id(&mut out);
     out
 }

@@ -134,7 +134,7 @@ async fn list_endpoints_of_group(call: Call) -> Result<Reply> {
 async fn list_projects_of_group(call: Call) -> Result<Reply> {
     let allowed = call.allow(Target::none()).await?;
     let listed = call.core.catalog.list_projects_of_endpoint_group(&allowed, &group_id(&call)).await?;
-    Call::ok(&call.plain_collection("projects", listed.into_iter().map(projects::wire).collect()))
+    Call::ok(&call.plain_collection("projects", listed.into_iter().map(|project| projects::wire(&project)).collect()))
 }
 
 /// The link is relative: the reference makes it of the path alone.
@@ -183,7 +183,7 @@ async fn list_endpoints_of_project(call: Call) -> Result<Reply> {
 async fn list_projects_of_endpoint(call: Call) -> Result<Reply> {
     let allowed = call.allow(Target::none()).await?;
     let listed = call.core.catalog.list_projects_of_endpoint(&allowed, &endpoint_id(&call)).await?;
-    Call::ok(&call.plain_collection("projects", listed.into_iter().map(projects::wire).collect()))
+    Call::ok(&call.plain_collection("projects", listed.into_iter().map(|project| projects::wire(&project)).collect()))
 }
 
 async fn check_endpoint(call: Call) -> Result<Reply> {

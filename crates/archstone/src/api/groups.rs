@@ -4,11 +4,12 @@ use archstone_core::authz::Target;
 use archstone_core::error::{Error, Result};
 use archstone_core::id::{DomainId, GroupId, UserId};
 use archstone_core::identity::{Group, GroupPatch};
+use serde::ser::SerializeMap;
 use serde_json::{Map, Value, json};
 
 use super::body::{into_extra, normalize_names, nullable_text, require_same_id, take_text};
 use super::users;
-use crate::http::{Access, Call, Collection, Reply, Routes, rel};
+use crate::http::{Access, Call, LongList, Reply, Routes, Wire, object, rel};
 
 pub(super) fn routes(routes: &mut Routes) {
     routes
@@ -45,17 +46,12 @@ async fn list(call: Call) -> Result<Reply> {
     }
     let allowed = call.allow(target).await?;
     let query = users::list_query(&call, FILTERS)?;
-    let (page, remaining) = call.core.identity.list_groups(&allowed, &query).await?;
-    let (members, truncated) = (page.items, page.truncated);
-    let members = members.into_iter().filter(|group| users::shows_domain(&call, &group.domain_id)).map(wire).collect();
-    Call::ok(&call.collection(Collection {
-        name: "groups",
-        path: "groups",
-        members,
-        remaining: &remaining,
-        query: &query,
-        truncated,
-    }))
+    let (groups, remaining) = call.core.identity.list_groups(&allowed, &query).await?;
+    let scope = call.scope_domain().cloned();
+    let is_seen = move |group: &Group| scope.as_ref().is_none_or(|scope| *scope == group.domain_id);
+    let write = call.write_members("groups", remaining, is_seen);
+    let list = LongList { name: "groups", query, most: None, id: |group: &Group| &group.id, write };
+    call.long_list(list, groups).await
 }
 
 async fn create(call: Call) -> Result<Reply> {
@@ -80,14 +76,14 @@ async fn create(call: Call) -> Result<Reply> {
         extra: into_extra(body),
     };
     let group = call.core.identity.create_group(&allowed, group).await?;
-    Ok(Reply::created(&call.member("groups", "group", wire(group))))
+    Ok(Reply::created(&call.member("groups", "group", wire(&group))))
 }
 
 async fn show(call: Call) -> Result<Reply> {
     let id = GroupId::from(call.parameter("group_id"));
     let allowed = call.allow(target(&call, &id).await?).await?;
     let group = call.core.identity.require_group(&allowed, &id).await?;
-    Call::ok(&call.member("groups", "group", wire(group)))
+    Call::ok(&call.member("groups", "group", wire(&group)))
 }
 
 async fn update(call: Call) -> Result<Reply> {
@@ -102,7 +98,7 @@ async fn update(call: Call) -> Result<Reply> {
         extra: into_extra(body),
     };
     let group = call.core.identity.update_group(&allowed, &id, patch).await?;
-    Call::ok(&call.member("groups", "group", wire(group)))
+    Call::ok(&call.member("groups", "group", wire(&group)))
 }
 
 async fn delete(call: Call) -> Result<Reply> {
@@ -121,15 +117,9 @@ async fn list_users(call: Call) -> Result<Reply> {
     let target = target(&call, &id).await?.filters(call.query.filter_attributes(FILTERS));
     let allowed = call.allow(target).await?;
     let query = users::list_query(&call, FILTERS)?;
-    let (page, remaining) = call.core.identity.list_users_in_group(&allowed, &id, &query).await?;
-    Call::ok(&call.collection(Collection {
-        name: "users",
-        path: "users",
-        members: users::shown(&call, page.items),
-        remaining: &remaining,
-        query: &query,
-        truncated: page.truncated,
-    }))
+    let (members, remaining) = call.core.identity.list_users_in_group(&allowed, &id, &query).await?;
+    let most = query.limit;
+    call.long_list(users::long_list(&call, query, most, remaining), members).await
 }
 
 async fn check_user(call: Call) -> Result<Reply> {
@@ -168,11 +158,27 @@ async fn membership_target(call: &Call, user: &UserId, group: &GroupId) -> Resul
     Ok(target.and_found("user", call.core.identity.user_target(user).await?))
 }
 
-pub(super) fn wire(group: Group) -> Map<String, Value> {
-    let mut out = group.extra;
-    out.insert("id".to_owned(), Value::from(&*group.id));
-    out.insert("name".to_owned(), Value::from(group.name));
-    out.insert("domain_id".to_owned(), Value::from(&*group.domain_id));
-    out.insert("description".to_owned(), Value::from(group.description));
-    out
+pub(super) fn wire(group: &Group) -> Map<String, Value> {
+    object(group)
+}
+
+impl Wire for Group {
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn extra(&self) -> &Map<String, Value> {
+        &self.extra
+    }
+
+    fn hides(&self, name: &str) -> bool {
+        matches!(name, "id" | "name" | "domain_id" | "description")
+    }
+
+    fn write_own<M: SerializeMap>(&self, out: &mut M) -> Result<(), M::Error> {
+        out.serialize_entry("id", &*self.id)?;
+        out.serialize_entry("name", &self.name)?;
+        out.serialize_entry("domain_id", &*self.domain_id)?;
+        out.serialize_entry("description", &self.description)
+    }
 }

@@ -8,13 +8,14 @@ use archstone_core::resource::{Project, ProjectPatch, TagFilter};
 use http::StatusCode;
 use http::header::LOCATION;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::ser::SerializeMap;
 use serde_json::{Map, Value, json};
 
 use super::body::{
     into_extra, normalize_names, nullable_text, require_same_id, take_bool, take_object, take_text, take_texts,
 };
 use super::limits;
-use crate::http::{Access, Call, Reply, Routes, rel};
+use crate::http::{Access, Call, LongList, Reply, Routes, Wire, object, rel};
 
 /// What is escaped in the URL of a tag: all but what never needs it (RFC 3986).
 const QUOTED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -75,8 +76,10 @@ async fn list(call: Call) -> Result<Reply> {
         storage_query.filters.push(Filter::equals("domain_id", domain_id));
     }
     let tags = tag_filters(&call);
-    let found = call.core.resource.list_projects(&allowed, &storage_query, &tags).await?;
-    Call::ok(&call.page("projects", &query, found, wire))
+    let (projects, remaining) = call.core.resource.list_projects(&allowed, &storage_query, &tags).await?;
+    let write = call.write_members("projects", remaining, |_| true);
+    let list = LongList { name: "projects", query, most: None, id: |project: &Project| &project.id, write };
+    call.long_list(list, projects).await
 }
 
 fn tag_filters(call: &Call) -> Vec<TagFilter> {
@@ -96,7 +99,7 @@ fn tag_filters(call: &Call) -> Vec<TagFilter> {
 async fn show(call: Call) -> Result<Reply> {
     let (allowed, id) = allow_on_project(&call).await?;
     let project = call.core.resource.require_project(&allowed, &id).await?;
-    let mut member = wire(project.clone());
+    let mut member = wire(&project);
     add_relatives(&call, &allowed, &project, &mut member).await?;
     Call::ok(&call.member("projects", "project", member))
 }
@@ -148,7 +151,7 @@ async fn visible_list(call: &Call, allowed: &Allowed, mut projects: Vec<Project>
     }
     let member = |project: Project| {
         let limits = limits.as_mut().map(|limits| limits.remove(&project.id).unwrap_or_default());
-        let mut member = wire(project);
+        let mut member = wire(&project);
         if let Some(limits) = limits {
             member.insert("limits".to_owned(), limits.into_iter().map(limits::wire).collect());
         }
@@ -196,7 +199,7 @@ async fn create(call: Call) -> Result<Reply> {
         extra: into_extra(body),
     };
     let project = call.core.resource.create_project(&allowed, project).await?;
-    Ok(Reply::created(&call.member("projects", "project", wire(project))))
+    Ok(Reply::created(&call.member("projects", "project", wire(&project))))
 }
 
 async fn update(call: Call) -> Result<Reply> {
@@ -217,7 +220,7 @@ async fn update(call: Call) -> Result<Reply> {
     let project = call.core.resource.update_project(&allowed, &id, &patch).await?;
     // An updated project shows what was added to it twice: flat, and as `extra`.
     let extra = Value::Object(project.extra.clone());
-    let mut member = wire(project);
+    let mut member = wire(&project);
     member.insert("extra".to_owned(), extra);
     Call::ok(&call.member("projects", "project", member))
 }
@@ -302,16 +305,34 @@ fn tags_body(call: &Call, tags: &[String]) -> Value {
     json!({"links": {"self": format!("{}/v3", call.base_url())}, "tags": tags})
 }
 
-pub(super) fn wire(project: Project) -> Map<String, Value> {
-    let mut out = project.extra;
-    out.insert("id".to_owned(), Value::from(&*project.id));
-    out.insert("name".to_owned(), Value::from(project.name));
-    out.insert("domain_id".to_owned(), Value::from(project.domain_id.as_deref()));
-    out.insert("description".to_owned(), Value::from(project.description));
-    out.insert("enabled".to_owned(), Value::from(project.enabled));
-    out.insert("parent_id".to_owned(), Value::from(project.parent_id.as_deref()));
-    out.insert("is_domain".to_owned(), Value::from(project.is_domain));
-    out.insert("tags".to_owned(), Value::from(project.tags));
-    out.insert("options".to_owned(), Value::Object(project.options));
-    out
+pub(super) fn wire(project: &Project) -> Map<String, Value> {
+    object(project)
+}
+
+impl Wire for Project {
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn extra(&self) -> &Map<String, Value> {
+        &self.extra
+    }
+
+    fn hides(&self, name: &str) -> bool {
+        const OWN: [&str; 9] =
+            ["id", "name", "domain_id", "description", "enabled", "parent_id", "is_domain", "tags", "options"];
+        OWN.contains(&name)
+    }
+
+    fn write_own<M: SerializeMap>(&self, out: &mut M) -> Result<(), M::Error> {
+        out.serialize_entry("id", &*self.id)?;
+        out.serialize_entry("name", &self.name)?;
+        out.serialize_entry("domain_id", &self.domain_id.as_deref())?;
+        out.serialize_entry("description", &self.description)?;
+        out.serialize_entry("enabled", &self.enabled)?;
+        out.serialize_entry("parent_id", &self.parent_id.as_deref())?;
+        out.serialize_entry("is_domain", &self.is_domain)?;
+        out.serialize_entry("tags", &self.tags)?;
+        out.serialize_entry("options", &self.options)
+    }
 }

@@ -7,11 +7,12 @@ use archstone_core::identity::{
     FederatedIdentity, GroupMembership, NewUser, Password, User, UserOptionChanges, UserPatch,
 };
 use archstone_core::list::{Filter, ListQuery};
+use serde::ser::SerializeMap;
 use serde_json::{Map, Value, json};
 
 use super::body::{into_extra, normalize_names, nullable_text, require_same_id, take_bool, take_text};
 use super::{groups, projects};
-use crate::http::{Access, Call, Collection, Reply, Routes, configured_limit, rel};
+use crate::http::{Access, Call, Collection, LongList, Reply, Routes, Wire, configured_limit, object, rel};
 
 pub(super) fn routes(routes: &mut Routes) {
     routes
@@ -60,15 +61,20 @@ async fn list(call: Call) -> Result<Reply> {
     if let (Some(domain_id), None) = (call.scope_domain(), query.exact("domain_id")) {
         query.filters.push(Filter::equals("domain_id", domain_id));
     }
-    let (page, remaining) = call.core.identity.list_users(&allowed, &query).await?;
-    Call::ok(&call.collection(Collection {
-        name: "users",
-        path: "users",
-        members: shown(&call, page.items),
-        remaining: &remaining,
-        query: &query,
-        truncated: page.truncated,
-    }))
+    let (users, remaining) = call.core.identity.list_users(&allowed, &query).await?;
+    call.long_list(long_list(&call, query, None, remaining), users).await
+}
+
+/// A list of users as this caller sees it.
+pub(super) fn long_list(
+    call: &Call,
+    query: ListQuery,
+    most: Option<u64>,
+    remaining: Vec<Filter>,
+) -> LongList<User, impl FnMut(&User, &mut Vec<u8>) -> serde_json::Result<bool> + Send + use<>> {
+    let scope = call.scope_domain().cloned();
+    let is_seen = move |user: &User| scope.as_ref().is_none_or(|scope| *scope == user.domain_id);
+    LongList { name: "users", query, most, id: |user| &user.id, write: call.write_members("users", remaining, is_seen) }
 }
 
 async fn create(call: Call) -> Result<Reply> {
@@ -91,14 +97,14 @@ async fn create(call: Call) -> Result<Reply> {
         extra: into_extra(body),
     };
     let user = call.core.identity.create_user(&allowed, new).await?;
-    Ok(Reply::created(&call.member("users", "user", wire(user))))
+    Ok(Reply::created(&call.member("users", "user", wire(&user))))
 }
 
 async fn show(call: Call) -> Result<Reply> {
     let id = UserId::from(call.parameter("user_id"));
     let allowed = call.allow(target(&call, &id).await?).await?;
     let user = call.core.identity.require_user(&allowed, &id).await?;
-    Call::ok(&call.member("users", "user", wire(user)))
+    Call::ok(&call.member("users", "user", wire(&user)))
 }
 
 async fn update(call: Call) -> Result<Reply> {
@@ -123,7 +129,7 @@ async fn update(call: Call) -> Result<Reply> {
     for hidden in ["password", "tenants"] {
         extra.remove(hidden);
     }
-    let mut member = wire(user);
+    let mut member = wire(&user);
     // Here, and only here, what the caller added is shown twice.
     member.insert("extra".to_owned(), Value::Object(extra));
     Call::ok(&call.member("users", "user", member))
@@ -168,7 +174,7 @@ async fn list_groups(call: Call) -> Result<Reply> {
     Call::ok(&call.collection(Collection {
         name: "groups",
         path: "groups",
-        members: members.map(membership_wire).collect(),
+        members: members.map(|membership| membership_wire(&membership)).collect(),
         remaining: &remaining,
         query: &query,
         truncated: page.truncated,
@@ -191,7 +197,7 @@ async fn list_projects(call: Call) -> Result<Reply> {
     Call::ok(&call.collection(Collection {
         name: "projects",
         path: "projects",
-        members: listed.into_iter().map(projects::wire).collect(),
+        members: listed.into_iter().map(|project| projects::wire(&project)).collect(),
         remaining: &query.filters,
         query: &query,
         truncated: false,
@@ -262,33 +268,47 @@ fn take_federated(body: &mut Map<String, Value>) -> Vec<FederatedIdentity> {
     identities
 }
 
-/// The users that a list shows to this caller. What identity providers call them is not in lists.
-pub(super) fn shown(call: &Call, users: Vec<User>) -> Vec<Map<String, Value>> {
-    let users = users.into_iter().filter(|user| shows_domain(call, &user.domain_id));
-    users.map(|user| wire(User { federated: Vec::new(), ..user })).collect()
+fn wire(user: &User) -> Map<String, Value> {
+    object(user)
 }
 
-fn wire(user: User) -> Map<String, Value> {
-    let mut out = user.extra;
-    // Never shown, whoever stored them (`keystone.identity.backends.base.filter_user`).
-    for hidden in ["password", "tenants", "groups", "domains"] {
-        out.remove(hidden);
+impl Wire for User {
+    fn id(&self) -> &str {
+        &self.id
     }
-    let name = if user.name.is_empty() { Value::Null } else { Value::from(user.name) };
-    out.insert("id".to_owned(), Value::from(&*user.id));
-    out.insert("name".to_owned(), name);
-    out.insert("domain_id".to_owned(), Value::from(&*user.domain_id));
-    out.insert("enabled".to_owned(), Value::from(user.enabled));
-    if let Some(project) = user.default_project_id {
-        out.insert("default_project_id".to_owned(), Value::from(&*project));
+
+    fn extra(&self) -> &Map<String, Value> {
+        &self.extra
     }
-    let expires_at = user.password_expires_at.map(archstone_core::time::Timestamp::iso_without_zone);
-    out.insert("password_expires_at".to_owned(), Value::from(expires_at));
-    out.insert("options".to_owned(), Value::Object(user.options.to_object()));
-    if !user.federated.is_empty() {
-        out.insert("federated".to_owned(), federated_wire(&user.federated));
+
+    fn hides(&self, name: &str) -> bool {
+        const OWN: [&str; 6] = ["id", "name", "domain_id", "enabled", "password_expires_at", "options"];
+        // Whoever stored them (`keystone.identity.backends.base.filter_user`).
+        const NEVER: [&str; 4] = ["password", "tenants", "groups", "domains"];
+        match name {
+            "default_project_id" => self.default_project_id.is_some(),
+            "federated" => !self.federated.is_empty(),
+            _ => OWN.contains(&name) || NEVER.contains(&name),
+        }
     }
-    out
+
+    fn write_own<M: SerializeMap>(&self, out: &mut M) -> Result<(), M::Error> {
+        let name = Some(self.name.as_str()).filter(|name| !name.is_empty());
+        let expires_at = self.password_expires_at.map(archstone_core::time::Timestamp::iso_without_zone);
+        out.serialize_entry("id", &*self.id)?;
+        out.serialize_entry("name", &name)?;
+        out.serialize_entry("domain_id", &*self.domain_id)?;
+        out.serialize_entry("enabled", &self.enabled)?;
+        if let Some(project) = &self.default_project_id {
+            out.serialize_entry("default_project_id", &**project)?;
+        }
+        out.serialize_entry("password_expires_at", &expires_at)?;
+        out.serialize_entry("options", &self.options.to_object())?;
+        if !self.federated.is_empty() {
+            out.serialize_entry("federated", &federated_wire(&self.federated))?;
+        }
+        Ok(())
+    }
 }
 
 /// Grouped by identity provider, in the order in which they first come.
@@ -304,9 +324,9 @@ fn federated_wire(identities: &[FederatedIdentity]) -> Value {
     providers.into_iter().map(|(idp_id, protocols)| json!({"idp_id": idp_id, "protocols": protocols})).collect()
 }
 
-fn membership_wire(membership: GroupMembership) -> Map<String, Value> {
+fn membership_wire(membership: &GroupMembership) -> Map<String, Value> {
     let expires_at = membership.expires_at.map(archstone_core::time::Timestamp::iso_without_zone);
-    let mut out = groups::wire(membership.group);
+    let mut out = groups::wire(&membership.group);
     out.insert("membership_expires_at".to_owned(), Value::from(expires_at));
     out
 }

@@ -16,7 +16,6 @@ const PIECES: usize = 3;
 pub(crate) enum Body {
     /// Text whose pieces may be shared with other answers: they are sent as they are, never joined.
     Pieces(Pieces),
-    #[cfg_attr(not(test), expect(dead_code, reason = "long lists are about to use it"))]
     /// Chunks as they come; whoever makes them waits while the client is slow.
     Stream(mpsc::Receiver<Result<Bytes, Interrupted>>),
 }

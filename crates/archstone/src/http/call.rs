@@ -157,15 +157,7 @@ impl Call {
     /// Adds the link to itself.
     pub(crate) fn with_self_link(&self, collection: &str, mut member: Map<String, Value>) -> Value {
         let id = member.get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
-        let link = Value::from(self.link(&format!("{collection}/{id}")));
-        match member.get_mut("links").and_then(Value::as_object_mut) {
-            Some(links) => {
-                links.insert("self".to_owned(), link);
-            }
-            None => {
-                member.insert("links".to_owned(), json!({"self": link}));
-            }
-        }
+        add_self_link(&mut member, self.link(&format!("{collection}/{id}")));
         Value::Object(member)
     }
 
@@ -182,6 +174,18 @@ impl Call {
     #[expect(clippy::unnecessary_wraps, reason = "what handlers end with")]
     pub(crate) fn ok(value: &Value) -> Result<Reply> {
         Ok(Reply::ok(value))
+    }
+}
+
+/// Adds the link to itself, beside others that there may be.
+pub(super) fn add_self_link(member: &mut Map<String, Value>, link: String) {
+    match member.get_mut("links").and_then(Value::as_object_mut) {
+        Some(links) => {
+            links.insert("self".to_owned(), Value::from(link));
+        }
+        None => {
+            member.insert("links".to_owned(), json!({"self": link}));
+        }
     }
 }
 

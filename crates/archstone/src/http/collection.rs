@@ -34,11 +34,12 @@ impl Call {
             members.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
             truncated = true;
         }
-        let next = self.next_link(&list, &members, truncated);
+        let last = members.last().and_then(|member| member.get("id")).and_then(Value::as_str);
+        let links = PageLinks::new(self).render(list.query, last.filter(|_| truncated));
         let members: Vec<Value> = members.into_iter().map(|member| self.with_self_link(list.path, member)).collect();
         let mut body = json!({
             list.name: members,
-            "links": {"next": next, "self": self.full_url(), "previous": null},
+            "links": links,
         });
         if truncated {
             body["truncated"] = Value::from(true);
@@ -80,27 +81,43 @@ impl Call {
             raw => format!("{url}?{raw}"),
         }
     }
+}
 
-    fn next_link(&self, list: &Collection<'_>, members: &[Map<String, Value>], truncated: bool) -> Value {
-        let Some(last) = members.last().and_then(|member| member.get("id")).and_then(Value::as_str) else {
-            return Value::Null;
-        };
-        if !truncated || (list.query.limit.is_none() && list.query.marker.is_none()) {
-            return Value::Null;
-        }
+/// The links of a list.
+pub(super) struct PageLinks {
+    own: String,
+    /// The same without its query.
+    path: String,
+    asked: Vec<(String, String)>,
+}
+
+impl PageLinks {
+    pub(super) fn new(call: &Call) -> PageLinks {
+        let path = format!("{}/{}", call.base_url(), call.path().trim_matches('/'));
+        PageLinks { own: call.full_url(), path, asked: call.query.pairs().to_vec() }
+    }
+
+    /// The links to itself and to the next page, if one comes after the member of this id.
+    pub(super) fn render(&self, query: &ListQuery, last: Option<&str>) -> Value {
+        let is_paged = query.limit.is_some() || query.marker.is_some();
+        let next = last.filter(|_| is_paged).map(|last| self.next(query.limit, last));
+        json!({"next": next, "self": self.own, "previous": null})
+    }
+
+    fn next(&self, limit: Option<u64>, last: &str) -> String {
         // What was asked stays in its place; what is new comes last, the marker first.
         let mut pairs: Vec<(&str, String)> = Vec::new();
-        for (name, value) in self.query.pairs() {
+        for (name, value) in &self.asked {
             if !pairs.iter().any(|(seen, _)| seen == name) {
                 pairs.push((name, value.clone()));
             }
         }
         set(&mut pairs, "marker", last.to_owned());
-        if let Some(limit) = list.query.limit {
+        if let Some(limit) = limit {
             set(&mut pairs, "limit", limit.to_string());
         }
         let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
-        Value::from(format!("{}/{}?{query}", self.base_url(), self.path().trim_matches('/')))
+        format!("{}?{query}", self.path)
     }
 }
 
@@ -112,7 +129,7 @@ fn set<'a>(pairs: &mut Vec<(&'a str, String)>, name: &'a str, value: String) {
 }
 
 /// Whether a member passes a filter that was left to the wire form (`filter_by_attributes` of the reference).
-fn matches(member: &Map<String, Value>, filter: &Filter) -> bool {
+pub(super) fn matches(member: &Map<String, Value>, filter: &Filter) -> bool {
     let value = lookup(member, &filter.name);
     match filter.comparator {
         Comparator::Equals => match value {

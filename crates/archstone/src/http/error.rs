@@ -95,6 +95,12 @@ pub(crate) fn log(error: &Error, method: &http::Method, path: &str) {
     }
 }
 
+/// Tells the operator of an answer that could not be finished. Its client has the request's id from the headers.
+pub(crate) fn log_cut(error: &Error, method: &http::Method, path: &str, request_id: Option<&str>) {
+    let detail = error.detail_text();
+    tracing::error!(%method, path = loggable(path), request_id, detail, "an answer was cut off");
+}
+
 /// The path without what may be a token: v2.0 has tokens in its paths.
 fn loggable(path: &str) -> &str {
     const TOKENS: &str = "/tokens/";

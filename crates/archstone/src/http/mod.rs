@@ -12,6 +12,7 @@ mod cors;
 mod error;
 mod guard;
 mod listener;
+mod long_list;
 #[cfg(test)]
 mod properties;
 mod proxy;
@@ -21,6 +22,7 @@ mod reply;
 mod routes;
 mod schema;
 mod subject;
+mod wire;
 
 pub(crate) use app::App;
 #[cfg(test)]
@@ -31,9 +33,11 @@ pub(crate) use call::{Call, configured_limit};
 pub(crate) use collection::Collection;
 pub(crate) use error::RECEIPT;
 pub(crate) use listener::{Limits, bind, serve};
+pub(crate) use long_list::LongList;
 pub(crate) use remote_policy::RemotePolicy;
 pub(crate) use reply::Reply;
 pub(crate) use routes::{Access, PathRoutes, Relation, Routes, extension_rel, rel};
 #[cfg(test)]
 pub(crate) use schema::Schemas;
 pub(crate) use subject::SUBJECT_TOKEN;
+pub(crate) use wire::{Text, Wire, object};

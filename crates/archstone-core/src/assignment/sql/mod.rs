@@ -9,7 +9,10 @@ pub(super) use effective::{assigned_on_domain, assigned_on_project, assigned_on_
 pub(super) use grant::{
     delete_grant, delete_grants_of_role, granted_role_ids, has_grant, insert_grant, user_projects_of_role,
 };
-pub(super) use listing::{Actors, AssignmentFilter, Targets, list_assignments, list_system_assignments};
+pub(super) use listing::{
+    Actors, AssignmentFilter, GrantKind, Targets, list_assignments, list_assignments_part, list_some_assignments,
+    list_system_assignments, list_targets,
+};
 pub(super) use role::{
     delete_implied_role, delete_role, get_role, get_role_by_name, get_roles, has_implied_role, hold_role,
     insert_implied_role, insert_role, list_roles, list_roles_of_names, load_role_graph, take_role, update_role,

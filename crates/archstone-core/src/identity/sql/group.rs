@@ -9,12 +9,11 @@ use chrono::NaiveDateTime;
 use sea_query::{Expr, ExprTrait as _, OnConflict, Order, Query as Sql, SelectStatement};
 use serde_json::{Map, Value};
 
-use super::page::cut_page;
 use crate::error::{Result, Stored as _};
 use crate::id::{DomainId, GroupId, UserId};
 use crate::identity::{Group, GroupMembership};
-use crate::list::sql::{ColumnKind, FilterColumn, Filtered, apply_filters};
-use crate::list::{Filter, ListQuery, Page};
+use crate::list::sql::{ColumnKind, FilterColumn, Filtered, apply_filters, next_part};
+use crate::list::{Filter, ListQuery};
 use crate::time::Timestamp;
 
 const SECONDS_A_MINUTE: i64 = 60;
@@ -76,19 +75,25 @@ pub(in crate::identity) async fn get_groups(mut db: impl Query, ids: &[GroupId])
     Ok(groups)
 }
 
-pub(in crate::identity) async fn list_groups(
-    db: impl Query,
-    query: &ListQuery,
-    most: u64,
-) -> Result<(Page<Group>, Vec<Filter>)> {
+/// The statement that finds a list's groups, before any limit, and the filters left for the wire form. `None` if nothing
+/// can match.
+pub(in crate::identity) fn select_listed_groups(query: &ListQuery) -> Option<(SelectStatement, Vec<Filter>)> {
     let mut select = select_groups();
-    let Filtered::Applied(remaining) = apply_filters(&mut select, query, &FILTERS) else {
-        return Ok((Page::all(Vec::new()), Vec::new()));
-    };
-    let size = cut_page(&mut select, query, (GroupTable::Table, GroupTable::Id), most);
-    let mut items = db.fetch_all(&select).await?.iter().map(group_from).collect::<Result<Vec<_>, _>>()?;
-    let truncated = size.cut(&mut items);
-    Ok((Page { items, truncated }, remaining))
+    match apply_filters(&mut select, query, &FILTERS) {
+        Filtered::Applied(remaining) => Some((select, remaining)),
+        Filtered::Nothing => None,
+    }
+}
+
+/// The next groups of a list, in the order of their ids: at most so many of those that `select` finds after this id.
+pub(in crate::identity) async fn list_groups_part(
+    db: impl Query,
+    mut select: SelectStatement,
+    after: Option<&str>,
+    most: u64,
+) -> Result<Vec<Group>> {
+    next_part(&mut select, (GroupTable::Table, GroupTable::Id), after, most);
+    Ok(db.fetch_all(&select).await?.iter().map(group_from).collect::<Result<Vec<_>, _>>()?)
 }
 
 pub(in crate::identity) async fn insert_group(tx: &mut Tx<'_>, group: &Group) -> Result<()> {

@@ -1,6 +1,7 @@
 //! Queries of the tables of users and groups.
 
 mod group;
+mod listed;
 mod lockout;
 mod page;
 mod password;
@@ -8,6 +9,7 @@ mod report;
 mod user;
 
 pub(super) use group::*;
+pub(super) use listed::*;
 pub(super) use lockout::*;
 pub(super) use page::*;
 pub(super) use password::*;

@@ -1,11 +1,11 @@
-//! Lists of users: filters on several tables, and pages.
+//! Which users a list has: filters on several tables.
 
 use archstone_db::tables::{
     FederatedUser as FederatedTable, LocalUser as LocalTable, Password as PasswordTable, User as UserTable,
     UserGroupMembership as MembershipTable,
 };
 use sea_query::{
-    BinOper, Expr, ExprTrait as _, Func, IntoColumnRef, JoinType, Order, Query as Sql, SelectStatement, UnionType,
+    BinOper, Expr, ExprTrait as _, Func, IntoColumnRef, JoinType, Query as Sql, SelectStatement, UnionType,
 };
 
 use crate::id::GroupId;
@@ -149,88 +149,4 @@ fn select_expiring(filter: &ExpiryFilter) -> SelectStatement {
         )
         .and_where(Expr::not_exists(newer));
     select
-}
-
-/// Makes a page of it in the order of the ids. How many entries count as the page, and whether more than that say that
-/// there is another.
-pub(in crate::identity) fn cut_page<C>(select: &mut SelectStatement, query: &ListQuery, id: C, most: u64) -> PageSize
-where
-    C: IntoColumnRef + Copy,
-{
-    if let Some(marker) = &query.marker {
-        select.and_where(Expr::col(id).gt(marker.as_str()));
-    }
-    select.order_by(id, Order::Asc);
-    let size = PageSize::of(query, most);
-    select.limit(size.fetched);
-    size
-}
-
-/// The size of a page (`keystone.common.driver_hints.truncated` and the `list_…` functions that it wraps).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(in crate::identity) struct PageSize {
-    /// So many are read.
-    fetched: u64,
-    /// So many are shown.
-    shown: u64,
-    /// From so many read on, the page counts as cut.
-    full: Option<u64>,
-}
-
-impl PageSize {
-    fn of(query: &ListQuery, most: u64) -> PageSize {
-        match query.limit {
-            // Without a limit nobody is told that `[DEFAULT] max_db_limit` cut the list.
-            None => PageSize { fetched: most, shown: most, full: None },
-            // One more than asked for tells whether there is more …
-            Some(limit) if query.filters.is_empty() => {
-                PageSize { fetched: limit.saturating_add(1), shown: limit, full: Some(limit.saturating_add(1)) }
-            }
-            // … but with filters the reference takes every full page for a cut one, and a limit of 0 for none.
-            Some(0) => PageSize { fetched: most, shown: most, full: Some(0) },
-            Some(limit) => PageSize { fetched: limit, shown: limit, full: Some(limit) },
-        }
-    }
-
-    /// Drops what was read too much; true if the page was cut.
-    pub(in crate::identity) fn cut<T>(self, items: &mut Vec<T>) -> bool {
-        let read = items.len() as u64;
-        items.truncate(usize::try_from(self.shown).unwrap_or(usize::MAX));
-        self.full.is_some_and(|full| read >= full)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn cut(limit: Option<u64>, filtered: bool, existing: u64) -> (usize, bool) {
-        let filter =
-            Filter { name: "x".into(), value: "y".into(), comparator: Comparator::Equals, case_sensitive: false };
-        let query = ListQuery { filters: if filtered { vec![filter] } else { vec![] }, limit, marker: None };
-        let size = PageSize::of(&query, 5);
-        let mut items: Vec<u64> = (0..Ord::min(existing, size.fetched)).collect();
-        let truncated = size.cut(&mut items);
-        (items.len(), truncated)
-    }
-
-    #[test]
-    fn an_unfiltered_page_is_cut_only_if_there_is_more() {
-        assert_eq!(cut(Some(2), false, 2), (2, false));
-        assert_eq!(cut(Some(2), false, 3), (2, true));
-        assert_eq!(cut(Some(0), false, 3), (0, true));
-    }
-
-    #[test]
-    fn a_full_filtered_page_counts_as_cut() {
-        assert_eq!(cut(Some(2), true, 2), (2, true));
-        assert_eq!(cut(Some(2), true, 1), (1, false));
-        assert_eq!(cut(Some(0), true, 3), (3, true));
-    }
-
-    #[test]
-    fn the_database_limit_cuts_silently() {
-        assert_eq!(cut(None, false, 9), (5, false));
-        assert_eq!(cut(None, true, 9), (5, false));
-    }
 }

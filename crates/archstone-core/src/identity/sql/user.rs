@@ -10,7 +10,7 @@ use archstone_db::tables::{
 };
 use archstone_db::{DbError, Query, Row, Tx, json_text};
 use chrono::{NaiveDate, NaiveDateTime};
-use sea_query::{Cond, Expr, ExprTrait as _, JoinType, Order, Query as Sql, SelectStatement};
+use sea_query::{Cond, Expr, ExprTrait as _, Order, Query as Sql, SelectStatement};
 use serde_json::{Map, Value};
 
 use super::lockout::{Failures, delete_failures_of_users};
@@ -20,9 +20,6 @@ use crate::identity::compliance::Compliance;
 use crate::identity::options::{UserOption, UserOptions};
 use crate::identity::{FederatedIdentity, User, UserKind};
 use crate::time::Timestamp;
-
-/// The column by which pages of users are made.
-pub(in crate::identity) const USER_ID: (UserTable, UserTable) = (UserTable::Table, UserTable::Id);
 
 /// A user as the tables have it.
 #[derive(Clone, Debug)]
@@ -324,18 +321,6 @@ pub(in crate::identity) async fn get_user_by_name(
         .and_where(Expr::col((LocalTable::Table, LocalTable::Name)).eq(name))
         .and_where(Expr::col((LocalTable::Table, LocalTable::DomainId)).eq(&**domain));
     Ok(users_from(&db.fetch_all(&select).await?)?.into_iter().next())
-}
-
-/// The users that a page's statement names, in the order of their ids.
-pub(in crate::identity) async fn load_page(db: impl Query, page: SelectStatement) -> Result<Vec<StoredUser>> {
-    let mut select = select_users();
-    select.join_subquery(
-        JoinType::InnerJoin,
-        page,
-        "page",
-        Expr::col(("page", UserTable::Id)).equals((UserTable::Table, UserTable::Id)),
-    );
-    Ok(users_from(&db.fetch_all(&select).await?)?)
 }
 
 /// The users of these ids, in the order of their ids.

@@ -96,6 +96,11 @@ impl Cloud {
         (status, serde_json::from_slice(&text).unwrap_or_default())
     }
 
+    /// The administrator's answer, its body unread.
+    pub(super) async fn response(&self, method: &Method, path: &str) -> Response<Body> {
+        send(&self.app, method, path, Some(&self.admin), &Value::Null).await
+    }
+
     pub(super) async fn status(&self, method: &Method, path: &str, token: Option<&str>) -> StatusCode {
         send(&self.app, method, path, token, &Value::Null).await.status()
     }
@@ -104,7 +109,7 @@ impl Cloud {
 fn core(db: &Db, folder: &Path) -> Core {
     let folder = folder.display();
     let config = Config::from_text(&format!(
-        "[identity]\npassword_hash_rounds = 4\n[fernet_tokens]\nkey_repository = {folder}/keys\n\
+        "[DEFAULT]\nmax_db_limit = 100000\n[identity]\npassword_hash_rounds = 4\n[fernet_tokens]\nkey_repository = {folder}/keys\n\
          [fernet_receipts]\nkey_repository = {folder}/keys\n[credential]\nkey_repository = {folder}/credential-keys\n[v2]\nenabled = true\n"
     ))
     .unwrap();

@@ -3,6 +3,7 @@
 mod callers;
 mod cloud;
 mod events;
+mod long_lists;
 mod scale;
 
 use std::collections::{BTreeMap, BTreeSet};

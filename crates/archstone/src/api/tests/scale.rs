@@ -12,7 +12,7 @@ const ASKED: &[&str] = &[
     "/v3/users?name=seed-user-000000",
     "/v3/users?domain_id={domain}",
     "/v3/users?domain_id={domain}&name=seed-user-000000",
-    "/v3/users?enabled=false&limit=20",
+    "/v3/users?enabled=true&limit=20",
     "/v3/users?password_expires_at=lt:2030-01-01T00:00:00Z",
     "/v3/users/{user}",
     "/v3/users/{user}/groups",
