@@ -107,6 +107,12 @@ impl Moment {
     pub(crate) fn covers(self, other: Moment) -> bool {
         self.epoch >= other.epoch
     }
+
+    /// The stamp of what was made at this moment out of something that was loaded at `part`: what writers who do not move
+    /// the clock did to the part is noticed no later than in the part itself.
+    pub(crate) fn made_of(self, part: Moment) -> Moment {
+        Moment { epoch: self.epoch, taken_at: self.taken_at.min(part.taken_at) }
+    }
 }
 
 /// How often it is looked whether the triggers are still there.
@@ -227,7 +233,7 @@ impl Freshness {
     }
 
     /// Whether something loaded at `stamp` still holds, as far as the last reading of the clock tells.
-    pub fn holds(&self, stamp: Moment, depends_on: &[Ref]) -> bool {
+    pub fn holds<'a>(&self, stamp: Moment, depends_on: impl IntoIterator<Item = &'a Ref>) -> bool {
         let bounded = !self.0.triggers.load(Ordering::Relaxed);
         if bounded && stamp.taken_at.elapsed() > self.0.foreign_write_bound {
             return false;
@@ -237,7 +243,7 @@ impl Freshness {
             return true;
         }
         stamp.epoch >= seen.forgotten
-            && depends_on.iter().all(|on| seen.touched.get(on).is_none_or(|touched| *touched <= stamp.epoch))
+            && depends_on.into_iter().all(|on| seen.touched.get(on).is_none_or(|touched| *touched <= stamp.epoch))
     }
 
     fn seen(&self) -> RwLockReadGuard<'_, Seen> {

@@ -3,6 +3,7 @@
 
 mod access_rule;
 mod create;
+mod known;
 mod sql;
 #[cfg(test)]
 mod tests;
@@ -86,12 +87,14 @@ pub struct ApplicationCredentials {
     foundation: Foundation,
     identity: Identity,
     assignment: Assignment,
+    /// Those that tokens need.
+    credentials: known::Credentials,
 }
 
 impl ApplicationCredentials {
     /// A door onto this foundation.
     pub fn new(foundation: Foundation, identity: Identity, assignment: Assignment) -> ApplicationCredentials {
-        ApplicationCredentials { foundation, identity, assignment }
+        ApplicationCredentials { credentials: known::credentials(&foundation), foundation, identity, assignment }
     }
 
     /// Whose credential this is, which is what policies are asked about, whatever the path says. It needs no

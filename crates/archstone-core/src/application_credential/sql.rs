@@ -53,6 +53,20 @@ pub(super) async fn get(db: impl Query, id: &ApplicationCredentialId) -> Result<
     Ok(load(db, &select).await?.pop())
 }
 
+/// Those of these ids that exist.
+pub(super) async fn get_many(
+    mut db: impl Query,
+    ids: &[ApplicationCredentialId],
+) -> Result<Vec<ApplicationCredential>> {
+    let mut found = Vec::with_capacity(ids.len());
+    for ids in ids.chunks(CHUNK) {
+        let mut select = select();
+        select.and_where(Expr::col(Table::Id).is_in(ids.iter().map(|id| &**id)));
+        found.extend(load(db.by_ref(), &select).await?);
+    }
+    Ok(found)
+}
+
 pub(super) async fn get_by_name(db: impl Query, user: &UserId, name: &str) -> Result<Option<ApplicationCredential>> {
     let mut select = select();
     select.and_where(Expr::col(Table::UserId).eq(&**user)).and_where(Expr::col(Table::Name).eq(name));

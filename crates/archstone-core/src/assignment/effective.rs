@@ -2,6 +2,7 @@
 //! (`keystone.assignment.core.Manager.list_role_assignments` with `effective`).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Assignment, sql};
 use crate::authz::Allowed;
@@ -19,11 +20,19 @@ pub struct EffectiveRole {
 }
 
 /// All roles and what each implies: two small tables that every expansion needs.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct RoleGraph {
     pub(super) roles: HashMap<RoleId, RoleNode>,
     pub(super) implied: HashMap<RoleId, Vec<RoleId>>,
+    pub(super) expansions: Expansions,
 }
+
+/// What sets of roles amount to: many tokens have the same, and share it.
+#[derive(Debug, Default)]
+pub(super) struct Expansions(Mutex<HashMap<Vec<RoleId>, Arc<[EffectiveRole]>>>);
+
+/// So many sets are kept.
+const MOST_EXPANSIONS: usize = 256;
 
 #[derive(Clone, Debug)]
 pub(super) struct RoleNode {
@@ -75,6 +84,21 @@ impl RoleGraph {
         out
     }
 
+    /// The global roles that these roles amount to, by name.
+    pub(crate) fn effective(&self, assigned: &BTreeSet<RoleId>) -> Arc<[EffectiveRole]> {
+        let assigned: Vec<RoleId> = assigned.iter().cloned().collect();
+        // What it guards is whole at any time.
+        let mut known = self.expansions.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(roles) = known.get(&assigned) {
+            return Arc::clone(roles);
+        }
+        let roles: Arc<[EffectiveRole]> = self.global(self.expand(assigned.iter().cloned())).into();
+        if known.len() < MOST_EXPANSIONS {
+            known.insert(assigned, Arc::clone(&roles));
+        }
+        roles
+    }
+
     /// The roles with these ids, by name, whether of a domain or not.
     pub fn named(&self, roles: impl IntoIterator<Item = RoleId>) -> BTreeMap<RoleId, String> {
         roles.into_iter().filter_map(|id| self.roles.get(&id).map(|node| (id.clone(), node.name.clone()))).collect()
@@ -96,7 +120,8 @@ impl Assignment {
         project: &Project,
     ) -> Result<Vec<RoleId>> {
         let above = self.resource.list_parent_ids(&project.id).await?;
-        sql::assigned_on_project(&self.foundation.db, user, groups, project, &above).await
+        let project = sql::ProjectInTree { id: &project.id, domain: project.domain_id.as_ref(), above: &above };
+        sql::assigned_on_project(&self.foundation.db, user, groups, &project).await
     }
 
     /// The global roles that a user has on a project now, by itself, by groups, by inheritance and by implication; none

@@ -121,6 +121,21 @@ impl Assignment {
             .await
     }
 
+    /// Grants without any check, for tests of many.
+    #[cfg(test)]
+    pub(crate) async fn insert_grants(&self, grants: &[Grant]) {
+        let wrote = self.foundation.db.write(|tx| {
+            Box::pin(async move {
+                for grant in grants {
+                    sql::insert_grant(tx, grant).await?;
+                    tx.touch(Ref::Assignments(grant.actor.id().to_owned()).into());
+                }
+                Ok::<_, Error>(())
+            })
+        });
+        wrote.await.unwrap();
+    }
+
     /// Keeps all that a grant refers to until the transaction ends. 404 if any of it is not there.
     async fn hold_parts(&self, tx: &mut Tx<'_>, grant: &Grant, unknown_actor: UnknownActor) -> Result<()> {
         self.hold_role_in(tx, &grant.role_id).await?;

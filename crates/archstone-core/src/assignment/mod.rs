@@ -4,13 +4,15 @@
 //! together with its id (OSSA-2014-015).
 //!
 //! **Invariant:** every change of a grant touches [`Ref::Assignments`](crate::freshness::Ref::Assignments) with the
-//! actor's id, every change of a role or of what it implies [`Ref::Roles`](crate::freshness::Ref::Roles).
+//! actor's id, every change of a role or of what it implies [`Ref::Roles`](crate::freshness::Ref::Roles). A grant that
+//! goes with its role, or with its project or domain, is told by the touch of that.
 //!
 //! Deleting a role is not here: it ends application credentials too, see [`cascade`](crate::cascade).
 
 mod effective;
 mod everywhere;
 mod grant;
+mod known;
 mod listing;
 mod names;
 mod role;
@@ -80,11 +82,12 @@ pub struct Assignment {
     foundation: Foundation,
     resource: Resource,
     identity: Identity,
+    memories: known::Memories,
 }
 
 impl Assignment {
     /// A door onto this foundation.
     pub fn new(foundation: Foundation, resource: Resource, identity: Identity) -> Assignment {
-        Assignment { foundation, resource, identity }
+        Assignment { memories: known::Memories::new(&foundation), foundation, resource, identity }
     }
 }

@@ -27,15 +27,15 @@ impl AuthMethod for TokenMethod {
             let id = payload.get("id").and_then(Value::as_str).ok_or_else(|| Error::missing("id", "token"))?;
             let token = self.token.validate_at(attempt.moment, id, Validation::default()).await?;
             let narrower = matches!(attempt.request.scope, RequestedScope::Project(_) | RequestedScope::Domain(_));
-            if token.caller.scope == Scope::System && narrower {
+            if token.scope() == Scope::System && narrower {
                 return Err(Error::forbidden("a system token does not become one of a project or domain"));
             }
             token.delegation().check_rescope()?;
-            if !self.allow_scoped && token.caller.scope != Scope::Unscoped {
+            if !self.allow_scoped && token.scope() != Scope::Unscoped {
                 return Err(Error::forbidden("[token] allow_rescope_scoped_token forbids rescoping a scoped token"));
             }
-            let user = self.users.identity.user_at(attempt.moment, &token.caller.user_id).await?;
-            let user = user.ok_or_else(|| Error::not_found("user", &token.caller.user_id))?;
+            let user = self.users.identity.user_at(attempt.moment, token.actor_id()).await?;
+            let user = user.ok_or_else(|| Error::not_found("user", token.actor_id()))?;
             // The expiry is kept, so that nobody renews a login for ever without proving who they are.
             Ok(Proof {
                 methods: token.payload.methods.iter().map(ToString::to_string).collect(),

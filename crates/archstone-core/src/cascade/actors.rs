@@ -24,6 +24,9 @@ impl Cascade {
             tx.touch(Ref::Trust(trust).into());
         }
         self.identity.delete_users_in(tx, ids).await?;
+        for id in ids {
+            tx.touch(Ref::Assignments(id.to_string()).into());
+        }
         let events: Vec<RevocationEvent> = ids.iter().map(|id| RevocationEvent::of_user(id)).collect();
         self.revoke.record_all(tx, &events).await?;
         Ok(Removed { users: ids.to_vec(), application_credentials, access_rules, ..Removed::default() })

@@ -7,6 +7,7 @@
 
 mod endpoint;
 mod endpoint_group;
+mod known;
 mod lookup;
 mod project_endpoint;
 mod region;
@@ -31,6 +32,7 @@ use crate::resource::Resource;
 
 pub use endpoint::EndpointPatch;
 pub use endpoint_group::{EndpointGroup, EndpointGroupPatch};
+pub use known::RenderCatalog;
 pub use rendered::{CatalogEndpoint, CatalogService, CatalogTables, ProjectFilter, Substitutions, render};
 pub use service::ServicePatch;
 pub use templated::check_template_file;
@@ -103,7 +105,7 @@ pub struct Endpoint {
 pub struct Catalog {
     foundation: Foundation,
     resource: Resource,
-    prepared: rendered::Prepared,
+    memories: known::Memories,
     /// The file, where the catalog is one.
     templated: Option<Arc<templated::Templated>>,
 }
@@ -118,6 +120,6 @@ impl Catalog {
             CatalogDriver::Sql => None,
             CatalogDriver::Templated => Some(Arc::new(templated::Templated::open(&foundation.config)?)),
         };
-        Ok(Catalog { foundation, resource, prepared: rendered::Prepared::default(), templated })
+        Ok(Catalog { memories: known::Memories::new(&foundation), foundation, resource, templated })
     }
 }

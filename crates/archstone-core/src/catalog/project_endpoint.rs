@@ -17,7 +17,8 @@ impl Catalog {
     pub async fn list_endpoints_of_project(&self, allowed: &Allowed, project_id: &ProjectId) -> Result<Vec<Endpoint>> {
         self.check_stored()?;
         let project = self.resource.require_project(allowed, project_id).await?;
-        let filter = endpoint_filter::project_filter(&self.foundation.db, &project.id).await?;
+        let filters = endpoint_filter::project_filters(&self.foundation.db, std::slice::from_ref(&project.id)).await?;
+        let filter = filters.into_values().next().unwrap_or_default();
         let mut endpoints = sql::list_all_endpoints(&self.foundation.db).await?;
         endpoints.retain(|endpoint| filter.lets_see(endpoint));
         Ok(endpoints)

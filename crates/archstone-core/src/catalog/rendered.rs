@@ -1,19 +1,13 @@
-//! The catalog of a token (`keystone.catalog.backends.sql.Catalog.get_v3_catalog`).
-//!
-//! The tables are loaded as a whole, in a constant number of queries, prepared, and kept for as long as nothing of them
-//! is touched; filling them in for a user and a project is pure.
+//! The catalog of a token (`keystone.catalog.backends.sql.Catalog.get_v3_catalog`): filling the tables in for a user and
+//! a project, which is pure.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, PoisonError, RwLock};
 
 use serde_json::{Map, Value};
 
-use super::sql::{self, endpoint_filter};
 use super::url_template::UrlTemplate;
-use super::{Catalog, Endpoint, Service};
-use crate::error::Result;
-use crate::freshness::{Moment, Ref};
-use crate::id::{EndpointId, ProjectId, RegionId, ServiceId, UserId};
+use super::{Endpoint, Service};
+use crate::id::{EndpointId, RegionId, ServiceId};
 
 pub use super::url_template::Substitutions;
 
@@ -53,9 +47,20 @@ pub struct CatalogTables {
     /// one still counts.
     unlisted: Vec<Endpoint>,
     /// Whether any project is associated with endpoints or groups of them, so that one must ask for each.
-    any_filter: bool,
+    pub(super) any_filter: bool,
+    /// By what the catalogs of two tokens can differ.
+    pub(super) differs_by: DiffersBy,
     /// `[endpoint_filter] return_all_endpoints_if_no_filter`.
     all_without_filter: bool,
+}
+
+/// What catalogs are made for.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct DiffersBy {
+    /// A URL names the project, or projects have endpoints of their own.
+    pub(super) project: bool,
+    /// A URL names the user.
+    pub(super) user: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -73,75 +78,33 @@ pub struct ProjectFilter {
     pub(super) groups: Vec<Map<String, Value>>,
 }
 
-/// The tables as they were last loaded.
-#[derive(Clone, Default)]
-pub(super) struct Prepared(Arc<RwLock<Option<Loaded>>>);
-
-#[derive(Clone)]
-struct Loaded {
-    /// When the clock was read, before they were loaded.
-    at: Moment,
-    tables: Arc<CatalogTables>,
-}
-
-impl Catalog {
-    /// The catalog of a user in a project, or in no project.
-    pub(crate) async fn for_scope(
-        &self,
-        user_id: &UserId,
-        project_id: Option<&ProjectId>,
-    ) -> Result<Vec<CatalogService>> {
-        let tables = self.tables().await?;
-        let filter = self.load_filter(&tables, project_id).await?;
-        let values = Substitutions {
-            project_id: project_id.map(|id| &**id),
-            user_id,
-            public_endpoint: self.foundation.config.default.public_endpoint.as_deref(),
-        };
-        Ok(render(&tables, &filter, &values))
-    }
-
-    /// Everything that catalogs are made of, as of now.
-    async fn tables(&self) -> Result<Arc<CatalogTables>> {
-        if let Some(file) = self.file() {
-            return Ok(Arc::clone(&file.tables));
-        }
-        let now = self.foundation.freshness.observe().await?;
-        let kept = self.prepared.0.read().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(kept) = kept
-            && self.foundation.freshness.holds(kept.at, &[Ref::Catalog])
-        {
-            return Ok(kept.tables);
-        }
-        let tables = Arc::new(self.load_all().await?);
-        *self.prepared.0.write().unwrap_or_else(PoisonError::into_inner) =
-            Some(Loaded { at: now, tables: Arc::clone(&tables) });
-        Ok(tables)
-    }
-
-    /// Everything that catalogs are made of. Depends on [`Ref::Catalog`] alone.
-    pub(crate) async fn load_all(&self) -> Result<CatalogTables> {
-        let db = &self.foundation.db;
-        let all_without_filter = self.foundation.config.endpoint_filter.return_all_endpoints_if_no_filter;
-        let services = sql::list_enabled_services(db).await?;
-        let endpoints = sql::list_all_endpoints(db).await?;
-        let any_filter = endpoint_filter::any_association(db).await?;
+impl CatalogTables {
+    pub(super) fn new(
+        services: Vec<Service>,
+        endpoints: Vec<Endpoint>,
+        any_filter: bool,
+        all_without_filter: bool,
+    ) -> CatalogTables {
         let (services, unlisted) = prepare(services, endpoints);
-        Ok(CatalogTables { services, unlisted, any_filter, all_without_filter })
+        let any_url = |names: fn(&UrlTemplate) -> bool| {
+            services.iter().flat_map(|(_, endpoints)| endpoints).any(|prepared| names(&prepared.url))
+        };
+        CatalogTables {
+            differs_by: DiffersBy {
+                project: any_filter || any_url(UrlTemplate::names_project),
+                user: any_url(UrlTemplate::names_user),
+            },
+            services,
+            unlisted,
+            any_filter,
+            all_without_filter,
+        }
     }
 
-    /// The associations of a project. No query as long as no project has any.
-    pub(crate) async fn load_filter(
-        &self,
-        tables: &CatalogTables,
-        project_id: Option<&ProjectId>,
-    ) -> Result<ProjectFilter> {
-        match project_id {
-            Some(project_id) if tables.any_filter => {
-                endpoint_filter::project_filter(&self.foundation.db, project_id).await
-            }
-            _ => Ok(ProjectFilter::default()),
-        }
+    /// What it takes in memory.
+    pub(super) fn bytes(&self) -> usize {
+        let endpoints: usize = self.services.iter().map(|(_, endpoints)| 1 + endpoints.len()).sum();
+        4096 + 1024 * (endpoints + self.unlisted.len())
     }
 }
 
@@ -152,7 +115,12 @@ impl CatalogTables {
             let own = endpoints.iter().filter(|(endpoint, _)| endpoint.service_id == service.id);
             own.map(|(endpoint, url)| PreparedEndpoint { endpoint: endpoint.clone(), url: url.clone() }).collect()
         };
+        let any_url = |names: fn(&UrlTemplate) -> bool| endpoints.iter().any(|(_, url)| names(url));
         CatalogTables {
+            differs_by: DiffersBy {
+                project: any_url(UrlTemplate::names_project),
+                user: any_url(UrlTemplate::names_user),
+            },
             services: services.iter().map(|service| (service.clone(), of(service))).collect(),
             all_without_filter: true,
             ..CatalogTables::default()
@@ -225,6 +193,11 @@ fn catalog_endpoint(prepared: &PreparedEndpoint, values: &Substitutions<'_>) -> 
 }
 
 impl ProjectFilter {
+    /// What it takes in memory.
+    pub(super) fn bytes(&self) -> usize {
+        300 + 128 * self.endpoint_ids.len() + 1024 * self.groups.len()
+    }
+
     /// Whether it limits the project: it must name an endpoint that exists.
     fn applies(&self, tables: &CatalogTables) -> bool {
         let listed = tables.services.iter().flat_map(|(_, endpoints)| endpoints).map(|prepared| &prepared.endpoint);
@@ -277,8 +250,7 @@ mod tests {
             enabled: true,
             extra: Map::from_iter([("name".to_owned(), json!("nova"))]),
         };
-        let (services, unlisted) = prepare(vec![service("s"), service("empty")], endpoints);
-        CatalogTables { services, unlisted, any_filter: true, all_without_filter }
+        CatalogTables::new(vec![service("s"), service("empty")], endpoints, true, all_without_filter)
     }
 
     fn shown(tables: &CatalogTables, filter: &ProjectFilter) -> Vec<(String, Vec<String>)> {

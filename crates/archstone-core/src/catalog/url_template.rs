@@ -66,6 +66,16 @@ impl UrlTemplate {
         Ok(UrlTemplate(pieces))
     }
 
+    /// Whether the project is part of it.
+    pub(crate) fn names_project(&self) -> bool {
+        self.0.contains(&Piece::Place(Key::Project))
+    }
+
+    /// Whether the user is.
+    pub(crate) fn names_user(&self) -> bool {
+        self.0.contains(&Piece::Place(Key::User))
+    }
+
     /// The URL; none if there is nothing for one of its places.
     pub(crate) fn fill(&self, values: &Substitutions<'_>) -> Option<String> {
         let mut url = String::new();

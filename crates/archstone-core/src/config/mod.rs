@@ -13,6 +13,7 @@
 mod check;
 mod field;
 mod files;
+mod memory_size;
 mod network;
 mod options;
 mod report;
@@ -26,6 +27,7 @@ use oslo_config::{Origin, Schema, Settings, Sources, UnknownName};
 pub use check::check_environment;
 pub use field::Secret;
 pub use files::{Given, Named};
+pub use memory_size::MemorySize;
 pub use network::Network;
 pub(crate) use options::is_secret;
 pub use report::{Level, Problem, Warning};

@@ -17,6 +17,7 @@ const OWN: &[(&str, &str, bool, Option<&str>)] = &[
     ("lockout_by", "String(choices=['network', 'user'])", false, Some("network")),
     ("lockout_ipv4_prefix", "Integer(min=8, max=32)", false, Some("24")),
     ("lockout_ipv6_prefix", "Integer(min=16, max=128)", false, Some("64")),
+    ("memory_for_caches", "String", false, None),
     ("max_request_header_size", "Integer(min=1024, max=1048576)", false, Some("16384")),
     ("remember_verified_password_for", "Float(min=0, max=3600)", false, Some("60.0")),
     ("remote_domain_header", "String", false, None),

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use oslo_config::{Origin, Settings};
 
 use super::field::{Reader, Secret, words};
+use super::memory_size::MemorySize;
 use super::network::Network;
 use super::report::Problem;
 
@@ -205,6 +206,8 @@ sections! {
         hash_queue: Option<usize>,
         /// Seconds for which a password that was right need not be hashed again; 0: it always is.
         remember_verified_password_for: f64,
+        /// What all caches together may take; default: a tenth of the machine's or its control group's memory.
+        memory_for_caches: Option<MemorySize>,
         /// Most bytes of a request's head.
         max_request_header_size: usize,
         /// Seconds for which an answer from memory may miss a write of another program on the same

@@ -13,6 +13,7 @@ mod activity;
 mod compliance;
 mod expiry_filter;
 mod group;
+mod known;
 mod lockout;
 mod login;
 mod options;
@@ -30,7 +31,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use crate::config::PasswordHashAlgorithm;
+use crate::config::{Config, PasswordHashAlgorithm};
 use crate::error::{Error, Result};
 use crate::foundation::Foundation;
 use crate::id::{DomainId, GroupId, ProjectId, UserId};
@@ -42,6 +43,7 @@ use remembered::Remembered;
 
 pub use group::GroupPatch;
 pub(crate) use group::membership_event;
+pub(crate) use known::TokenUser;
 pub use lockout::FailedLogins;
 pub use login::LoginRefused;
 pub use options::{UserOption, UserOptionChanges, UserOptions};
@@ -131,6 +133,8 @@ pub struct Identity {
     compliance: Arc<Compliance>,
     remembered: Arc<Remembered>,
     activity: Arc<Activity>,
+    /// Those that tokens need.
+    users: known::Users,
 }
 
 impl Identity {
@@ -166,8 +170,10 @@ impl Identity {
         let pool = HashPool::start(hasher, options)
             .map_err(|error| Error::internal(format!("starting the threads that hash passwords: {error}")))?;
         let compliance = Arc::new(Compliance::new(config)?);
-        let remembered = Arc::new(Remembered::new(&foundation.freshness));
-        Ok(Identity { foundation, pool: Arc::new(pool), compliance, remembered, activity: Arc::default() })
+        let remembered = Arc::new(Remembered::new(&foundation));
+        let users = known::users(&foundation, default_authorization_minutes(config));
+        let activity = Arc::default();
+        Ok(Identity { foundation, pool: Arc::new(pool), compliance, remembered, activity, users })
     }
 
     /// Whether a secret that is hashed as passwords are is the stored one.
@@ -197,12 +203,16 @@ impl Identity {
     }
 
     fn default_authorization_minutes(&self) -> i64 {
-        i64::try_from(self.foundation.config.federation.default_authorization_ttl).unwrap_or(i64::MAX)
+        default_authorization_minutes(&self.foundation.config)
     }
 
     fn max_db_limit(&self) -> u64 {
         self.foundation.config.default.max_db_limit as u64
     }
+}
+
+fn default_authorization_minutes(config: &Config) -> i64 {
+    i64::try_from(config.federation.default_authorization_ttl).unwrap_or(i64::MAX)
 }
 
 impl From<PasswordError> for Error {

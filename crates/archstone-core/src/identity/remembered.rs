@@ -11,14 +11,10 @@ use std::sync::Arc;
 use super::sql::{self, NetworkFailures, StoredUser};
 use super::{Identity, User};
 use crate::error::{Error, Found as _, Result};
-use crate::freshness::{Freshness, Moment, Ref};
+use crate::foundation::Foundation;
+use crate::freshness::{Moment, Ref};
 use crate::id::{DomainId, UserId};
-use crate::memory::{Loaded, Memory};
-
-/// Bytes that users in memory may take, by id and by name each.
-const CAPACITY: u64 = 32 * 1024 * 1024;
-/// Bytes that failed logins in memory may take.
-const FAILURES_CAPACITY: u64 = 4 * 1024 * 1024;
+use crate::memory::{Capacity, Loaded, Memory};
 
 pub(super) struct Remembered {
     by_id: Memory<UserId, Arc<StoredUser>>,
@@ -27,11 +23,14 @@ pub(super) struct Remembered {
 }
 
 impl Remembered {
-    pub(super) fn new(freshness: &Freshness) -> Remembered {
+    pub(super) fn new(foundation: &Foundation) -> Remembered {
+        let freshness = &foundation.freshness;
+        let logins = foundation.caches().logins;
+        let capacity = |hundredths, entry_bytes| Capacity { bytes: logins / 100 * hundredths, entry_bytes };
         Remembered {
-            by_id: Memory::new(freshness.clone(), CAPACITY),
-            by_name: Memory::new(freshness.clone(), CAPACITY),
-            failures: Memory::new(freshness.clone(), FAILURES_CAPACITY),
+            by_id: Memory::new(freshness.clone(), capacity(30, 2048)),
+            by_name: Memory::new(freshness.clone(), capacity(30, 2048)),
+            failures: Memory::new(freshness.clone(), capacity(8, 512)),
         }
     }
 }
@@ -60,8 +59,8 @@ fn loaded(user: Arc<StoredUser>) -> Loaded<Arc<StoredUser>> {
     let extra: usize = user.extra.iter().map(|(name, value)| 64 + name.len() + value.to_string().len()).sum();
     let rest = 256 * (user.passwords.len() + user.federated.len()) + 64 * user.options.iter().count();
     // The row's own id: a database that ignores case finds it by another, too.
-    let depends_on = Arc::from([Ref::User(user.id.clone())]);
-    Loaded { bytes: (1024 + extra + rest) as u64, depends_on, value: user }
+    let depends_on = [Ref::User(user.id.clone())];
+    Loaded::new(user, depends_on, 1024 + extra + rest)
 }
 
 impl Identity {
@@ -88,7 +87,7 @@ impl Identity {
             }
         };
         let stored = self.remembered.by_id.get_or_load(moment, id, load).await.found()?;
-        Ok(stored.map(|stored| FoundUser { stored, from_memory: false }))
+        Ok(stored.map(|stored| FoundUser { stored: stored.value, from_memory: false }))
     }
 
     /// The user of this name, whose name and password are here, as of a moment.
@@ -114,7 +113,7 @@ impl Identity {
             }
         };
         let stored = self.remembered.by_name.get_or_load(moment, &key, load).await.found()?;
-        Ok(stored.map(|stored| FoundUser { stored, from_memory: false }))
+        Ok(stored.map(|stored| FoundUser { stored: stored.value, from_memory: false }))
     }
 
     /// The failed logins of a user, by factor and network, as of a moment.
@@ -123,10 +122,10 @@ impl Identity {
             let (db, id) = (self.foundation.db.clone(), id.clone());
             async move {
                 let rows: Arc<[NetworkFailures]> = sql::list_failures(&db, std::slice::from_ref(&id)).await?.into();
-                let depends_on = Arc::from([Ref::FailedLogins(id.clone()), Ref::User(id)]);
-                Ok(Loaded { bytes: 128 + 256 * rows.len() as u64, depends_on, value: rows })
+                let bytes = 128 + 256 * rows.len();
+                Ok(Loaded::new(rows, [Ref::FailedLogins(id.clone()), Ref::User(id)], bytes))
             }
         };
-        self.remembered.failures.get_or_load(moment, id, load).await
+        Ok(self.remembered.failures.get_or_load(moment, id, load).await?.value)
     }
 }

@@ -12,6 +12,7 @@
 
 mod domain;
 mod hierarchy;
+mod known;
 mod project;
 mod remembered;
 mod removal;
@@ -28,6 +29,7 @@ use serde_json::{Map, Value};
 use crate::foundation::Foundation;
 use crate::id::{DomainId, ProjectId};
 
+pub(crate) use known::Place;
 pub use project::ProjectPatch;
 pub use sql::TagFilter;
 
@@ -136,12 +138,14 @@ impl From<Domain> for Project {
 pub struct Resource {
     foundation: Foundation,
     remembered: Arc<remembered::Remembered>,
+    /// Those that tokens need.
+    places: known::Places,
 }
 
 impl Resource {
     /// A door onto this foundation.
     pub fn new(foundation: Foundation) -> Resource {
-        let remembered = Arc::new(remembered::Remembered::new(&foundation.freshness));
-        Resource { foundation, remembered }
+        let remembered = Arc::new(remembered::Remembered::new(&foundation));
+        Resource { places: known::places(&foundation), foundation, remembered }
     }
 }

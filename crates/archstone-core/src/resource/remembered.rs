@@ -7,12 +7,10 @@ use std::sync::Arc;
 
 use super::{Domain, Project, Resource, sql};
 use crate::error::{Error, Found as _, Result};
-use crate::freshness::{Freshness, Moment, Ref};
+use crate::foundation::Foundation;
+use crate::freshness::{Moment, Ref};
 use crate::id::{DomainId, ProjectId};
-use crate::memory::{Loaded, Memory};
-
-/// Bytes that projects and domains in memory may take, by id and by name each.
-const CAPACITY: u64 = 16 * 1024 * 1024;
+use crate::memory::{Capacity, Loaded, Memory};
 
 pub(super) struct Remembered {
     by_id: Memory<ProjectId, Arc<Project>>,
@@ -21,10 +19,12 @@ pub(super) struct Remembered {
 }
 
 impl Remembered {
-    pub(super) fn new(freshness: &Freshness) -> Remembered {
+    pub(super) fn new(foundation: &Foundation) -> Remembered {
+        let freshness = &foundation.freshness;
+        let capacity = Capacity { bytes: foundation.caches().logins / 100 * 16, entry_bytes: 1024 };
         Remembered {
-            by_id: Memory::new(freshness.clone(), CAPACITY),
-            by_name: Memory::new(freshness.clone(), CAPACITY),
+            by_id: Memory::new(freshness.clone(), capacity),
+            by_name: Memory::new(freshness.clone(), capacity),
         }
     }
 }
@@ -34,8 +34,8 @@ fn loaded(project: Arc<Project>) -> Loaded<Arc<Project>> {
     let tags: usize = project.tags.iter().map(|tag| 32 + tag.len()).sum();
     let extra: usize = project.extra.iter().map(|(name, value)| 64 + name.len() + value.to_string().len()).sum();
     // The row's own id: a database that ignores case finds it by another, too.
-    let depends_on = Arc::from([Ref::Project(project.id.clone())]);
-    Loaded { bytes: (512 + texts + tags + extra) as u64, depends_on, value: project }
+    let depends_on = [Ref::Project(project.id.clone())];
+    Loaded::new(project, depends_on, 512 + texts + tags + extra)
 }
 
 impl Resource {
@@ -48,7 +48,7 @@ impl Resource {
                 Ok(loaded(Arc::new(project)))
             }
         };
-        self.remembered.by_id.get_or_load(moment, id, load).await.found()
+        Ok(self.remembered.by_id.get_or_load(moment, id, load).await.found()?.map(|known| known.value))
     }
 
     /// The domain of this id as of a moment, if there is one; a project that is none does not count.
@@ -91,6 +91,6 @@ impl Resource {
                 Ok(loaded(found))
             }
         };
-        self.remembered.by_name.get_or_load(moment, &key, load).await.found()
+        Ok(self.remembered.by_name.get_or_load(moment, &key, load).await.found()?.map(|known| known.value))
     }
 }

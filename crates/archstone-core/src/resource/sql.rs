@@ -10,7 +10,7 @@ use sea_query::{
 };
 use serde_json::{Map, Value};
 
-use super::{IMMUTABLE, Project};
+use super::{IMMUTABLE, Place, Project};
 use crate::error::{Result, Stored as _};
 use crate::id::{DomainId, ProjectId};
 use crate::list::sql::{ColumnKind, Density, FilterColumn, Filtered, apply_filters, next_part, of_part};
@@ -271,6 +271,95 @@ fn in_order(projects: Vec<Project>, ids: &[ProjectId]) -> Vec<Project> {
     let mut by_id: HashMap<ProjectId, Project> =
         projects.into_iter().map(|project| (project.id.clone(), project)).collect();
     ids.iter().filter_map(|id| by_id.remove(id)).collect()
+}
+
+/// The projects and domains of these ids, as tokens need them: one query, and another for those that are below a
+/// project, for each [`CHUNK`] of them.
+pub(super) async fn get_places(mut db: impl Query, ids: &[ProjectId]) -> Result<Vec<Place>> {
+    let mut places = Vec::with_capacity(ids.len());
+    for chunk in ids.chunks(CHUNK) {
+        let mut select = Sql::select();
+        select
+            .columns([
+                ProjectTable::Id,
+                ProjectTable::Name,
+                ProjectTable::DomainId,
+                ProjectTable::Enabled,
+                ProjectTable::ParentId,
+                ProjectTable::IsDomain,
+            ])
+            .from(ProjectTable::Table)
+            .and_where(Expr::col(ProjectTable::Id).is_in(chunk.iter().map(|id| &**id)))
+            .and_where(Expr::col(ProjectTable::Id).ne(ROOT_DOMAIN));
+        let mut deep: Vec<usize> = Vec::new();
+        for row in db.by_ref().fetch_all(&select).await? {
+            let domain_id: String = row.get("domain_id")?;
+            let parent_id: Option<ProjectId> = row.get::<Option<String>>("parent_id")?.map(ProjectId::from);
+            if parent_id.as_ref().is_some_and(|parent| **parent != *domain_id) {
+                deep.push(places.len());
+            }
+            places.push(Place {
+                id: id_from(&row)?,
+                name: row.get("name")?,
+                domain_id: (domain_id != ROOT_DOMAIN).then(|| DomainId::from(domain_id)),
+                enabled: row.get::<Option<bool>>("enabled")?.unwrap_or(false),
+                is_domain: row.get("is_domain")?,
+                above: parent_id.into_iter().collect(),
+            });
+        }
+        if !deep.is_empty() {
+            let ids: Vec<&ProjectId> = deep.iter().map(|index| &places[*index].id).collect();
+            let mut above = parent_ids_of(db.by_ref(), &ids).await?;
+            for index in deep {
+                places[index].above = above.remove(&places[index].id).unwrap_or_default().into();
+            }
+        }
+    }
+    Ok(places)
+}
+
+/// The ids above each of these projects, the nearest first. One query, however deep.
+async fn parent_ids_of(db: impl Query, ids: &[&ProjectId]) -> Result<HashMap<ProjectId, Vec<ProjectId>>> {
+    let [walked, root, above, depth] = ["walked", "root", "above", "depth"].map(Alias::new);
+    let mut start = Sql::select();
+    start
+        .columns([ProjectTable::Id, ProjectTable::ParentId])
+        .expr(Expr::val(1_i32))
+        .from(ProjectTable::Table)
+        .and_where(Expr::col(ProjectTable::Id).is_in(ids.iter().map(|id| &***id)))
+        .and_where(Expr::col(ProjectTable::ParentId).is_not_null());
+    let mut step = Sql::select();
+    step.column((walked.clone(), root.clone()))
+        .column((ProjectTable::Table, ProjectTable::ParentId))
+        .expr(Expr::col((walked.clone(), depth.clone())).add(1_i32))
+        .from(ProjectTable::Table)
+        .inner_join(
+            walked.clone(),
+            Expr::col((ProjectTable::Table, ProjectTable::Id)).equals((walked.clone(), above.clone())),
+        )
+        .and_where(Expr::col((ProjectTable::Table, ProjectTable::ParentId)).is_not_null())
+        .and_where(Expr::col((walked.clone(), depth.clone())).lt(DEEPEST));
+    let mut walking = CommonTableExpression::new();
+    walking
+        .table_name(walked.clone())
+        .columns([root.clone(), above.clone(), depth.clone()])
+        .query(start.union(UnionType::All, step).to_owned());
+    let mut select: SelectStatement = Sql::select();
+    select
+        .columns([root, above])
+        .from(walked)
+        .order_by(depth, Order::Asc)
+        .with_cte(WithClause::new().recursive(true).cte(walking).to_owned());
+    let mut found: HashMap<ProjectId, Vec<ProjectId>> = HashMap::new();
+    for row in &db.fetch_all(&select).await? {
+        let above = ProjectId::from(row.get::<String>("above")?);
+        let known = found.entry(row.get::<String>("root")?.into()).or_default();
+        // A circle ends where it began.
+        if !known.contains(&above) {
+            known.push(above);
+        }
+    }
+    Ok(found)
 }
 
 #[derive(Clone, Copy)]

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::{Cloud, allowed, kind, on_each_cloud, role, validate};
 use crate::Core;
+use crate::catalog::RenderCatalog;
 use crate::error::ErrorKind;
 use crate::freshness::Ref;
 use crate::resource::ProjectPatch;
@@ -44,7 +45,12 @@ fn writes(cloud: &Cloud, reader: &str) -> Vec<(UpdateStatement, Ref)> {
 /// All that a token shows.
 async fn shown(core: &Core, text: &str) -> Value {
     let token = validate(core, text).await.unwrap();
-    json!([token.body, format!("{:?}", token.catalog)])
+    let moment = core.token.observe().await.unwrap();
+    let as_text: RenderCatalog = |catalog| format!("{catalog:?}").into();
+    let text = core.token.catalog_text(moment, &token, as_text).await.unwrap().unwrap();
+    let catalog = core.token.catalog_services(moment, &token).await.unwrap();
+    assert_eq!(text, as_text(&catalog));
+    json!([token.body(), format!("{catalog:?}")])
 }
 
 #[tokio::test]
@@ -110,7 +116,7 @@ async fn nodes_agree_after_each_of_many_writes() {
             for node in &nodes {
                 match validate(node, &token.text).await {
                     Ok(token) => {
-                        assert_eq!((enabled, &token.body["project"]["name"]), (true, &json!(format!("work {step}"))));
+                        assert_eq!((enabled, &token.body()["project"]["name"]), (true, &json!(format!("work {step}"))));
                     }
                     refused => assert_eq!((enabled, kind(refused)), (false, Some(ErrorKind::NotFound))),
                 }

@@ -52,8 +52,8 @@ async fn a_signature_gets_a_token_that_says_where_it_came_from() {
         key(&core, "a", &cloud.alice, &cloud.work, &json!({})).await;
         let issued = sign_in(&core, "a", "secret").await.unwrap();
         let token = validate(&core, &issued.text).await.unwrap();
-        assert_eq!(token.body["methods"], json!(["ec2credential"]));
-        assert_eq!((&token.caller.user_id, token.delegation()), (&cloud.alice, &Delegation::Ec2));
+        assert_eq!(token.body()["methods"], json!(["ec2credential"]));
+        assert_eq!((&token.caller().user_id, token.delegation()), (&cloud.alice, &Delegation::Ec2));
         assert_eq!(token.payload.project_id(), Some(&*cloud.work));
     })
     .await;
@@ -158,7 +158,7 @@ async fn ossa_2020_004_a_key_of_an_application_credential_gets_no_more_than_that
         key(&core, "a", &cloud.alice, &cloud.work, &json!({"app_cred_id": app})).await;
         let issued = sign_in(&core, "a", "secret").await.unwrap();
         let token = validate(&core, &issued.text).await.unwrap();
-        assert_eq!(token.caller.roles, ["reader"]);
+        assert_eq!(token.caller().roles, ["reader"]);
         assert_eq!(token.payload.app_cred_id.as_deref(), Some(app.as_str()));
         assert_eq!((token.expires_at, token.delegation()), (cloud.time.now().plus_seconds(60), &Delegation::Ec2));
 
@@ -199,9 +199,9 @@ async fn ossa_2013_032_a_key_of_a_trust_gets_no_more_than_that() {
             key(&core, access, actor, &cloud.work, &json!({"trust_id": &*trust.id})).await;
             let issued = sign_in(&core, access, "secret").await.unwrap();
             let token = validate(&core, &issued.text).await.unwrap();
-            assert_eq!((&token.caller.user_id, token.payload.user_id.as_str()), (actor, &*bob));
+            assert_eq!((&token.caller().user_id, token.payload.user_id.as_str()), (actor, &*bob));
             assert_eq!(token.payload.trust_id.as_deref(), Some(&*trust.id));
-            assert_eq!((&token.caller.roles, token.delegation()), (&vec!["reader".to_owned()], &Delegation::Ec2));
+            assert_eq!((&token.caller().roles, token.delegation()), (&vec!["reader".to_owned()], &Delegation::Ec2));
             let scope = json!({"project": {"id": &*cloud.work}});
             assert_eq!(kind(rescope(&core, &issued.text, scope).await), Some(ErrorKind::Forbidden));
 

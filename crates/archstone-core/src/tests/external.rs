@@ -38,7 +38,7 @@ async fn a_proxys_user_is_in_whether_the_request_names_the_method_or_not() {
         let core = cloud.node("node").await;
         for identity in [json!({"methods": []}), json!({"methods": ["external"], "external": {}})] {
             let token = log_in(&core, Some(("alice", None)), identity).await.unwrap();
-            assert_eq!((&token.token.caller.user_id, methods(&token)), (&cloud.alice, vec!["external"]));
+            assert_eq!((&token.token.caller().user_id, methods(&token)), (&cloud.alice, vec!["external"]));
         }
     })
     .await;
@@ -68,13 +68,13 @@ async fn the_variant_says_whether_the_proxys_domain_counts() {
         let none = json!({"methods": []});
         let of_kitchen = Some(("alice", Some("kitchen")));
         let token = log_in(&core, of_kitchen, none.clone()).await.unwrap();
-        assert_eq!(token.token.caller.user_id, cloud.alice);
+        assert_eq!(token.token.caller().user_id, cloud.alice);
 
         let core = cloud.node_with("domain", "[auth]\nexternal = Domain\n").await;
         let token = log_in(&core, of_kitchen, none.clone()).await.unwrap();
-        assert_eq!(token.token.caller.user_domain_id, kitchen);
+        assert_eq!(token.token.caller().user_domain_id, kitchen);
         let token = log_in(&core, Some(("alice", None)), none.clone()).await.unwrap();
-        assert_eq!(token.token.caller.user_id, cloud.alice);
+        assert_eq!(token.token.caller().user_id, cloud.alice);
         let elsewhere = log_in(&core, Some(("alice", Some("nowhere"))), none).await;
         assert_eq!(kind(elsewhere), Some(ErrorKind::Unauthorized));
     })

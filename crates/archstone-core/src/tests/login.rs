@@ -72,7 +72,7 @@ async fn cve_2026_42998_an_application_credential_speaks_for_its_owner_only() {
         let admin = json!({"name": "admin", "domain": {"id": "default"}});
         let identity = with_credential(&json!({"id": "cred", "secret": "secret", "user": admin}));
         let token = authenticate(&core, identity, json!(null)).await.unwrap();
-        assert_eq!(token.token.caller.user_id, cloud.alice);
+        assert_eq!(token.token.caller().user_id, cloud.alice);
     })
     .await;
 }

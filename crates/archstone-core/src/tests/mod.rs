@@ -1,6 +1,7 @@
 //! Rules that need all doors: tokens and logins on several nodes of one cloud.
 
 mod coherence;
+mod cold;
 mod ec2;
 mod external;
 mod issuing;

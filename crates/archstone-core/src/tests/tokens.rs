@@ -85,10 +85,10 @@ async fn ossa_2016_008_a_rescoped_token_keeps_its_expiry_and_its_chain() {
         cloud.time.advance(100);
         let second = rescope(&core, &first.text, work()).await.unwrap();
         let third = rescope(&core, &second.text, work()).await.unwrap();
-        let root = &first.token.caller.audit_ids[0];
+        let root = &first.token.caller().audit_ids[0];
         for token in [&second, &third] {
             assert_eq!(token.token.expires_at, first.token.expires_at);
-            assert_eq!(token.token.caller.audit_ids[1], *root);
+            assert_eq!(token.token.caller().audit_ids[1], *root);
         }
         core.token.revoke(&allowed(), &first.text, true).await.unwrap();
         for token in [&first, &second, &third] {

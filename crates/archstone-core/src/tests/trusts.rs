@@ -77,14 +77,17 @@ async fn a_trustee_acts_as_itself_or_as_the_trustor() {
             let read = validate(&read, &issued.text).await.unwrap();
             let actor = if impersonation { &cloud.alice } else { &bob };
             for token in [&issued.token, &read] {
-                assert_eq!(token.caller.user_id, *actor);
+                assert_eq!(token.caller().user_id, *actor);
                 assert_eq!(token.user().0, &*bob);
-                assert_eq!(token.caller.delegation, Delegation::Trust(trust.id.clone()));
-                assert_eq!(token.caller.scope, Scope::Project { id: cloud.work.clone(), domain_id: "default".into() });
-                assert_eq!(token.caller.roles, ["member", "reader"]);
-                assert_eq!(token.caller.credentials["user_id"], **actor);
-                assert_eq!(token.body["user"]["id"], **actor);
-                assert_eq!(token.body["OS-TRUST:trust"]["trustee_user"], json!({"id": &*bob}));
+                assert_eq!(token.caller().delegation, Delegation::Trust(trust.id.clone()));
+                assert_eq!(
+                    token.caller().scope,
+                    Scope::Project { id: cloud.work.clone(), domain_id: "default".into() }
+                );
+                assert_eq!(token.caller().roles, ["member", "reader"]);
+                assert_eq!(token.caller().credentials["user_id"], **actor);
+                assert_eq!(token.body()["user"]["id"], **actor);
+                assert_eq!(token.body()["OS-TRUST:trust"]["trustee_user"], json!({"id": &*bob}));
             }
         }
     })

@@ -6,14 +6,12 @@ use serde_json::{Map, Value, json};
 use super::audit_text;
 use super::load::Subject;
 use crate::assignment::Role;
-use crate::config::Config;
-use crate::resource::{Domain, Project};
+use crate::resource::Place;
 use crate::time::Timestamp;
 use crate::trust::Trust;
 
 /// The members below `token`, without the catalog.
 pub(super) fn render(
-    config: &Config,
     payload: &Payload,
     issued_at: Timestamp,
     expires_at: Timestamp,
@@ -53,10 +51,8 @@ pub(super) fn render(
     } else if let Some((project, domain)) = &subject.project {
         body.insert("project".into(), project_view(project, domain));
         body.insert("is_domain".into(), json!(project.is_domain));
-        if let (Some(name), Some(domain_name)) =
-            (&config.resource.admin_project_name, &config.resource.admin_project_domain_name)
-        {
-            body.insert("is_admin_project".into(), json!(project.name == *name && domain.name == *domain_name));
+        if let Some(is_admin_project) = subject.is_admin_project {
+            body.insert("is_admin_project".into(), json!(is_admin_project));
         }
     }
     if let Some(credential) = &subject.application_credential {
@@ -77,11 +73,11 @@ pub(super) fn render(
     body
 }
 
-fn domain_view(domain: &Domain) -> Value {
+fn domain_view(domain: &Place) -> Value {
     json!({"id": &*domain.id, "name": domain.name})
 }
 
-fn project_view(project: &Project, domain: &Domain) -> Value {
+fn project_view(project: &Place, domain: &Place) -> Value {
     json!({"id": &*project.id, "name": project.name, "domain": domain_view(domain)})
 }
 
@@ -95,7 +91,7 @@ fn trust_view(trust: &Trust) -> Value {
 }
 
 /// What policy rules see (`keystone.common.context.RequestContext.to_policy_values`).
-pub(super) fn credentials(payload: &Payload, subject: &Subject, body: &Map<String, Value>) -> Map<String, Value> {
+pub(super) fn credentials(payload: &Payload, subject: &Subject, body: Map<String, Value>) -> Map<String, Value> {
     let roles: Vec<&str> = subject.roles.iter().map(|role| role.name.as_str()).collect();
     let (actor, actor_domain) = subject.actor();
     let project = subject.project.as_ref();
@@ -117,7 +113,6 @@ pub(super) fn credentials(payload: &Payload, subject: &Subject, body: &Map<Strin
         "service_project_id": null,
         "service_project_domain_id": null,
         "service_roles": [],
-        "token": body,
     });
     let mut values = match values {
         Value::Object(values) => values,
@@ -126,5 +121,6 @@ pub(super) fn credentials(payload: &Payload, subject: &Subject, body: &Map<Strin
     if payload.scope == Scope::System {
         values.insert("system".into(), json!("all"));
     }
+    values.insert("token".into(), Value::Object(body));
     values
 }

@@ -13,107 +13,160 @@ mod trusted;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use aws_lc_rs::digest::{SHA256, digest};
+use bytes::Bytes;
 use keystone_token::{AuditId, AuditIds, Payload, UnixMicros};
 use serde_json::{Map, Value};
 
 use crate::application_credential::{AccessRule, ApplicationCredentials};
 use crate::assignment::{Assignment, EffectiveRole};
-use crate::authz::{Allowed, Caller, Delegation};
-use crate::catalog::{Catalog, CatalogService};
+use crate::authz::{Allowed, Caller, Delegation, Scope};
+use crate::catalog::{Catalog, CatalogService, RenderCatalog};
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::Event;
 use crate::foundation::Foundation;
 use crate::freshness::{Moment, Ref};
 use crate::id::{DomainId, ProjectId, TrustId, UserId};
 use crate::identity::{Identity, User};
-use crate::memory::{Loaded, Memory};
+use crate::memory::{Basis, Capacity, Memory};
 use crate::resource::Resource;
 use crate::revoke::{RevocationEvent, Revoke, TokenFacts};
 use crate::time::Timestamp;
 use crate::trust::Trusts;
+use load::Subject;
+use trusted::Trusted;
 
 pub use provider::TokenProvider;
 
-/// A token that was valid a moment ago, with everything that its answer shows.
+/// A token that was valid a moment ago, with everything that its answer shows but the catalog.
+///
+/// There may be a hundred thousand of them: what they have in common with others they share, and what not every use of
+/// them needs is made when it is first asked for.
 pub struct ValidatedToken {
-    /// Who it stands for.
-    pub caller: Arc<Caller>,
     /// What its text says.
     pub payload: Payload,
     /// When it was issued; Fernet tokens know whole seconds.
     pub issued_at: Timestamp,
     /// When it expires.
     pub expires_at: Timestamp,
-    /// The user's effective roles in its scope.
-    pub roles: Vec<EffectiveRole>,
-    /// The body of the answer below `token`, without the catalog.
-    pub body: Map<String, Value>,
-    /// The catalog, for a token with a scope.
-    pub catalog: Option<Vec<CatalogService>>,
-    /// The access rules of its application credential, which the validating service must know how to obey.
-    pub access_rules: Option<Vec<AccessRule>>,
-    /// The body as the program sends it, with and without the catalog: rendered when first asked for.
-    pub rendered: [OnceLock<bytes::Bytes>; 2],
+    subject: Subject,
+    delegation: Delegation,
+    access: Option<Box<Access>>,
+    rendered: OnceLock<Bytes>,
+    caller: OnceLock<Arc<Caller>>,
     /// Up to which moment no revocation event was found to end it.
     unrevoked_as_of: Mutex<Option<Moment>>,
     user_enabled: bool,
-    /// The domain of the user whom its text names; by a trust the caller may be somebody else.
-    user_domain_id: DomainId,
-    trust: Option<TokenTrust>,
-    depends_on: Arc<[Ref]>,
+    /// When it must be looked up again although nothing was written.
+    holds_until: Option<Timestamp>,
 }
 
+/// What the access rules of an application credential let its tokens do.
+struct Access {
+    rules: Vec<AccessRule>,
+    /// The types of the services of the catalog: rules for others mean nothing.
+    services: Vec<String>,
+}
+
+/// What a caller takes in memory: mostly what policy rules see of it.
+const CALLER_BYTES: usize = 12 * 1024;
+
 impl ValidatedToken {
-    fn into_loaded(self) -> Loaded<Arc<ValidatedToken>> {
-        let depends_on = Arc::clone(&self.depends_on);
-        Loaded { bytes: self.size_estimate(), depends_on, value: Arc::new(self) }
+    /// Who acts by it. Made when it is first asked for: most tokens are only validated for others.
+    pub fn caller(&self) -> &Arc<Caller> {
+        self.caller.get_or_init(|| Arc::new(load::caller_of(self)))
     }
 
-    /// Bytes in memory, roughly: the rendered bodies and as much again for the values that they are made of.
-    fn size_estimate(&self) -> u64 {
-        let catalog = self.catalog.iter().flatten();
-        let endpoints: usize = catalog.map(|service| 1 + service.endpoints.len()).sum();
-        2048 + 1024 * endpoints as u64
+    /// The user who acts, which by a trust may be the trustor.
+    pub fn actor_id(&self) -> &UserId {
+        &self.subject.actor().0.id
+    }
+
+    /// That user's name.
+    pub fn actor_name(&self) -> &str {
+        &self.subject.actor().0.name
+    }
+
+    /// That user's domain.
+    pub fn actor_domain_id(&self) -> &DomainId {
+        &self.subject.actor().0.domain_id
+    }
+
+    /// Where it counts.
+    pub fn scope(&self) -> Scope {
+        match (&self.payload.scope, &self.subject.project) {
+            (keystone_token::Scope::Project(_), Some((project, domain))) => {
+                Scope::Project { id: project.id.clone(), domain_id: DomainId::from(&*domain.id) }
+            }
+            (keystone_token::Scope::Domain(id), _) => Scope::Domain(DomainId::from(id.as_str())),
+            (keystone_token::Scope::System, _) => Scope::System,
+            _ => Scope::Unscoped,
+        }
+    }
+
+    /// The user's effective roles in its scope.
+    pub fn roles(&self) -> &[EffectiveRole] {
+        &self.subject.roles
     }
 
     /// How the token came to stand for its user.
     pub fn delegation(&self) -> &Delegation {
-        &self.caller.delegation
+        &self.delegation
+    }
+
+    /// The body of the answer below `token`, without the catalog.
+    pub fn body(&self) -> Map<String, Value> {
+        body::render(&self.payload, self.issued_at, self.expires_at, &self.subject)
+    }
+
+    /// The body as the program sends it: rendered once for as long as the token is in memory.
+    pub fn rendered(&self, render: fn(&Map<String, Value>) -> Bytes) -> Bytes {
+        self.rendered.get_or_init(|| render(&self.body())).clone()
+    }
+
+    /// Whether its application credential has access rules, which the validating service must know how to obey.
+    pub fn has_access_rules(&self) -> bool {
+        self.access.is_some()
     }
 
     /// Whether access rules let it make a request to this service, of a type that its catalog knows
     /// (`keystonemiddleware.auth_token.BaseAuthProtocol.validate_allowed_request`). Without rules it may make any.
     pub fn access_rules_allow(&self, service: &str, method: &str, path: &str) -> bool {
-        let Some(rules) = &self.access_rules else { return true };
-        let in_catalog = |entry: &CatalogService| entry.service_type.as_deref().is_some_and(|known| known == service);
-        self.catalog.as_ref().is_some_and(|catalog| catalog.iter().any(in_catalog))
-            && rules.iter().any(|rule| rule.allows(service, method, path))
+        let Some(access) = &self.access else { return true };
+        access.services.iter().any(|known| known == service)
+            && access.rules.iter().any(|rule| rule.allows(service, method, path))
     }
 
     /// The user whom its text names, which is not the caller if that impersonates a trustor; and the user's domain.
     pub fn user(&self) -> (&str, &DomainId) {
-        (&self.payload.user_id, &self.user_domain_id)
+        (&self.payload.user_id, &self.subject.user.domain_id)
     }
 
     fn facts(&self) -> (String, Option<String>) {
         (audit_text(self.payload.audit_ids.id), self.payload.audit_ids.parent.map(audit_text))
     }
+
+    /// Bytes in memory, with the text of its body, but without what others have too and without the caller.
+    fn bytes(&self) -> usize {
+        let payload = &self.payload;
+        let ids = [&payload.trust_id, &payload.app_cred_id].into_iter().flatten().map(|id| id.len() + 48);
+        let access = self.access.iter().flat_map(|access| &access.rules).map(|rule| 400 + rule.path.len());
+        let trust = self.subject.trust.as_ref().map_or(0, |trusted| trusted.bytes());
+        size_of::<ValidatedToken>() + 600 + self.text_length() + ids.sum::<usize>() + access.sum::<usize>() + trust
+    }
+
+    /// About how long the text of its body is.
+    fn text_length(&self) -> usize {
+        let (actor, domain) = self.subject.actor();
+        let roles: usize = self.subject.roles.iter().map(|role| 60 + role.name.len()).sum();
+        let places = self.subject.project.iter().map(|(project, domain)| 130 + project.name.len() + domain.name.len());
+        360 + actor.name.len() + domain.name.len() + roles + places.sum::<usize>()
+    }
 }
 
 impl std::fmt::Debug for ValidatedToken {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ValidatedToken").field("caller", &self.caller.user_id).finish_non_exhaustive()
+        f.debug_struct("ValidatedToken").field("actor", self.actor_id()).finish_non_exhaustive()
     }
-}
-
-/// What a token keeps of its trust.
-#[derive(Debug)]
-struct TokenTrust {
-    id: TrustId,
-    trustor_user_id: UserId,
-    trustee_user_id: UserId,
-    /// When the trust ends, or the first of those that it was made by way of.
-    ends_at: Option<Timestamp>,
 }
 
 /// The 22 characters by which an audit id is known.
@@ -128,12 +181,14 @@ pub struct Validation {
     pub expired_by: u64,
     /// Whether whoever asks knows how to obey access rules.
     pub knows_access_rules: bool,
+    /// Whether somebody is to act by it.
+    pub for_caller: bool,
 }
 
 impl Validation {
     /// For `X-Auth-Token`: no grace, and access rules are obeyed here.
     pub fn of_caller() -> Validation {
-        Validation { expired_by: 0, knows_access_rules: true }
+        Validation { expired_by: 0, knows_access_rules: true, for_caller: true }
     }
 }
 
@@ -175,10 +230,9 @@ pub struct IssuedToken {
     pub text: String,
     /// What it says.
     pub token: Arc<ValidatedToken>,
+    /// As of when.
+    pub as_of: Moment,
 }
-
-/// Bytes that all tokens in memory may take, by estimate.
-const CAPACITY: u64 = 192 * 1024 * 1024;
 
 /// The digest of a token's text, which itself is not kept, and the generation of the keys that it was opened with: under
 /// other keys it may not open any more.
@@ -232,7 +286,8 @@ pub struct TokenSources {
 impl Token {
     /// A door onto this foundation.
     pub fn new(foundation: Foundation, sources: TokenSources, provider: TokenProvider) -> Token {
-        let memory = Memory::new(foundation.freshness.clone(), CAPACITY);
+        let capacity = Capacity { bytes: foundation.caches().tokens, entry_bytes: 2048 };
+        let memory = Memory::new(foundation.freshness.clone(), capacity);
         Token {
             foundation,
             resource: sources.resource,
@@ -274,23 +329,33 @@ impl Token {
     pub async fn validate_at(&self, moment: Moment, text: &str, validation: Validation) -> Result<Arc<ValidatedToken>> {
         let generation = self.provider.generation()?;
         let key = MemoryKey::new(text, generation);
-        let token = match self.memory.get(&key) {
+        let now = self.foundation.time.now();
+        let mut known = self.memory.get(&key);
+        if known.as_ref().and_then(|token| token.holds_until).is_some_and(|end| end <= now) {
+            self.memory.forget(&key);
+            known = None;
+        }
+        let token = match known {
             Some(token) => token,
             // Boxed, as is all that is rare here: the future of every request would be as large.
             None => Box::pin(self.validate_cold(moment, key, text, validation)).await?,
         };
-        self.check_time(&token, validation)?;
+        check_time(&token, now, validation)?;
         if self.is_revoked(&token, moment).await? {
             return Err(Error::token_not_found("the token was revoked"));
         }
         if !token.user_enabled {
             return Err(Box::pin(self.revoke_for_disabled_user(&token)).await);
         }
-        if token.access_rules.is_some() && !validation.knows_access_rules {
+        if token.has_access_rules() && !validation.knows_access_rules {
             return Err(Error::token_not_found(
                 "the token's application credential has access rules, and the service that validates it does not know \
                  of them: its keystonemiddleware must be upgraded",
             ));
+        }
+        if validation.for_caller && token.caller.get().is_none() {
+            token.caller();
+            self.memory.weigh(&key, token.bytes() + CALLER_BYTES);
         }
         Ok(token)
     }
@@ -306,22 +371,15 @@ impl Token {
         check_expiry(payload.expires_at, self.foundation.time.now(), validation)?;
         let load = || {
             let tokens = self.clone();
-            async move { Box::pin(tokens.load(payload, issued_at)).await.map(ValidatedToken::into_loaded) }
+            async move { Box::pin(tokens.load(moment, payload, issued_at)).await }
         };
-        self.memory.get_or_load(moment, &key, load).await.map_err(|error| match error.kind {
+        match self.memory.get_or_load(moment, &key, load).await {
+            Ok(known) => Ok(known.value),
             // A user without a role in the token's scope has no token.
-            ErrorKind::Unauthorized => Error::token_not_found(error.detail_text().to_owned()),
-            _ => error,
-        })
-    }
-
-    fn check_time(&self, token: &ValidatedToken, validation: Validation) -> Result<()> {
-        let now = self.foundation.time.now();
-        check_expiry(token.payload.expires_at, now, validation)?;
-        match &token.trust {
-            // Within the window for expired tokens, or where another program did not look at the trust's end.
-            Some(trust) if trust.ends_at.is_some_and(|end| end < now) => Err(Error::trust_not_found(&trust.id)),
-            _ => Ok(()),
+            Err(error) if error.kind == ErrorKind::Unauthorized => {
+                Err(Error::token_not_found(error.detail_text().to_owned()))
+            }
+            Err(error) => Err(error),
         }
     }
 
@@ -336,19 +394,20 @@ impl Token {
     async fn look_for_revocation(&self, token: &ValidatedToken, moment: Moment) -> Result<bool> {
         let (audit_id, parent_audit_id) = token.facts();
         let mut user_ids = vec![token.payload.user_id.as_str()];
-        user_ids.extend(token.trust.iter().flat_map(|trust| [&*trust.trustor_user_id, &*trust.trustee_user_id]));
+        let trust = token.subject.trust.as_deref().map(Trusted::trust);
+        user_ids.extend(trust.iter().flat_map(|trust| [&*trust.trustor_user_id, &*trust.trustee_user_id]));
         let facts = TokenFacts {
             issued_at: token.issued_at,
             expires_at: token.expires_at,
             user_ids,
-            user_domain_id: &token.user_domain_id,
+            user_domain_id: &token.subject.user.domain_id,
             scope_domain_id: token.payload.domain_id(),
             project_id: token.payload.project_id(),
             audit_id: &audit_id,
             parent_audit_id: parent_audit_id.as_deref(),
             trust_id: token.payload.trust_id.as_deref(),
             consumer_id: None,
-            role_ids: token.roles.iter().map(|role| &*role.id).collect(),
+            role_ids: token.roles().iter().map(|role| &*role.id).collect(),
         };
         let revoked = self.revoke.is_revoked(&facts, moment).await?;
         if !revoked {
@@ -415,18 +474,47 @@ impl Token {
         };
         payload.app_cred_id = new.application_credential.as_ref().map(|(id, _)| id.to_string());
         payload.trust_id = new.trust.as_ref().map(|(id, _)| id.to_string());
-        self.foundation.freshness.observe().await?;
+        let moment = self.foundation.freshness.observe().await?;
         let stamp = self.foundation.freshness.stamp();
         let generation = self.provider.generation()?;
         let (text, issued_at) = self.provider.seal(&payload, now)?;
-        let loaded = Box::pin(self.load(payload, issued_at)).await?.into_loaded();
+        let loaded = Box::pin(self.load(moment, payload, issued_at)).await?;
         let token = Arc::clone(&loaded.value);
         // A signed token knows whole seconds when it is read again, and what is remembered must say the same: a
         // revocation of this second would come before it.
         if issued_at == issued_at.truncated() {
             self.memory.insert(MemoryKey::new(&text, generation), stamp, loaded);
         }
-        Ok(IssuedToken { text, token })
+        Ok(IssuedToken { text, token, as_of: moment })
+    }
+
+    /// How many tokens are in memory.
+    #[cfg(test)]
+    pub(crate) fn remembered(&self) -> usize {
+        self.memory.len()
+    }
+
+    /// The catalog of a token with a scope, as `render` has it: one text for all tokens that have the same.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn catalog_text(
+        &self,
+        moment: Moment,
+        token: &ValidatedToken,
+        render: RenderCatalog,
+    ) -> Result<Option<Bytes>> {
+        let Some((user_id, project_id)) = catalog_of(token) else { return Ok(None) };
+        self.catalog.text(moment, user_id, project_id, render).await.map(Some)
+    }
+
+    /// The same as values; nothing for a token without a scope.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn catalog_services(&self, moment: Moment, token: &ValidatedToken) -> Result<Vec<CatalogService>> {
+        let Some((user_id, project_id)) = catalog_of(token) else { return Ok(Vec::new()) };
+        self.catalog.for_scope(moment, &mut Basis::default(), user_id, project_id).await
     }
 
     /// Revokes a token, and with `cascade` those made of it, if it is the first of its chain.
@@ -440,6 +528,24 @@ impl Token {
         self.revoke.revoke(&events).await?;
         self.foundation.events.emit(Event::new("token", "revoked", audit_id, allowed));
         Ok(())
+    }
+}
+
+/// Whose catalog goes with a token: a user's, in a project or in none.
+fn catalog_of(token: &ValidatedToken) -> Option<(&UserId, Option<&ProjectId>)> {
+    let scoped = token.payload.scope != keystone_token::Scope::Unscoped;
+    let project = token.subject.project.as_ref();
+    scoped.then(|| (token.subject.named_in_catalog(), project.map(|(project, _)| &project.id)))
+}
+
+fn check_time(token: &ValidatedToken, now: Timestamp, validation: Validation) -> Result<()> {
+    check_expiry(token.payload.expires_at, now, validation)?;
+    match &token.subject.trust {
+        // Within the window for expired tokens, or where another program did not look at the trust's end.
+        Some(trusted) if trusted.ends_at().is_some_and(|end| end < now) => {
+            Err(Error::trust_not_found(&trusted.trust().id))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -59,17 +59,17 @@ async fn create(call: Call) -> Result<Reply> {
     token.delegation().check_manages_application_credentials()?;
     let user_id = UserId::from(call.parameter("user_id"));
     // Whatever an operator's policy says: what is made here carries the roles of the caller's own token.
-    if token.caller.user_id != user_id {
+    if *token.actor_id() != user_id {
         return Err(Error::forbidden("an application credential can only be made by its user"));
     }
-    let project_id = match &token.caller.scope {
-        Scope::Project { id, .. } => Some(id.clone()),
+    let project_id = match token.scope() {
+        Scope::Project { id, .. } => Some(id),
         Scope::Unscoped => None,
         Scope::Domain(_) | Scope::System => {
             return Err(Error::forbidden("an application credential is for a project, and so must the token be"));
         }
     };
-    let token_roles: BTreeSet<RoleId> = token.roles.iter().map(|role| role.id.clone()).collect();
+    let token_roles: BTreeSet<RoleId> = token.roles().iter().map(|role| role.id.clone()).collect();
     let mut body = call.body_object("application_credential");
     let secret = match take_text(&mut body, "secret").filter(|secret| !secret.is_empty()) {
         Some(secret) => secret,

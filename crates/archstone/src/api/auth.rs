@@ -1,11 +1,10 @@
 //! `/v3/auth`: login, validation and revocation of tokens, and what a token can be scoped to (`keystone.api.auth`).
 
-use std::sync::Arc;
-
 use archstone_core::auth::Circumstances;
 use archstone_core::authz::{Scope, Target};
 use archstone_core::catalog::CatalogService;
 use archstone_core::error::{Error, ErrorKind, Result};
+use archstone_core::freshness::Moment;
 use archstone_core::list::flag;
 use archstone_core::token::ValidatedToken;
 use bytes::Bytes;
@@ -65,7 +64,7 @@ async fn issue(call: Call) -> Result<Reply> {
         external: call.external.as_ref(),
     };
     let issued = call.core.auth.authenticate(auth, &circumstances).await?;
-    Ok(token_reply(&call, StatusCode::CREATED, &issued.token, &issued.text))
+    token_reply(&call, StatusCode::CREATED, issued.as_of, &issued.token, &issued.text).await
 }
 
 /// The schema cannot say "an id or a name".
@@ -98,7 +97,7 @@ fn check_names(auth: &Map<String, Value>) -> Result<()> {
 async fn validate(call: Call) -> Result<Reply> {
     call.allow(Target::none()).await?;
     let token = call.require_subject().await?;
-    Ok(token_reply(&call, StatusCode::OK, token, call.require_subject_text()?))
+    token_reply(&call, StatusCode::OK, call.as_of().await?, token, call.require_subject_text()?).await
 }
 
 async fn revoke(call: Call) -> Result<Reply> {
@@ -108,21 +107,52 @@ async fn revoke(call: Call) -> Result<Reply> {
     Ok(Reply::no_content())
 }
 
-fn token_reply(call: &Call, status: StatusCode, token: &Arc<ValidatedToken>, text: &str) -> Reply {
+async fn token_reply(
+    call: &Call,
+    status: StatusCode,
+    moment: Moment,
+    token: &ValidatedToken,
+    text: &str,
+) -> Result<Reply> {
     let with_catalog = call.query.get("nocatalog").is_none();
-    Reply::rendered(status, rendered(token, with_catalog)).header(SUBJECT_TOKEN, text)
+    let body = rendered(call, moment, token, with_catalog).await?;
+    Ok(Reply::rendered(status, body).header(SUBJECT_TOKEN, text))
 }
 
-/// The body, rendered once for as long as the token is in memory.
-pub(super) fn rendered(token: &ValidatedToken, with_catalog: bool) -> Bytes {
-    let text = token.rendered[usize::from(with_catalog)].get_or_init(|| {
-        let mut body = token.body.clone();
-        if let Some(catalog) = token.catalog.as_deref().filter(|_| with_catalog) {
-            body.insert("catalog".to_owned(), catalog_view(catalog));
-        }
-        Bytes::from(json!({"token": body}).to_string())
-    });
-    text.clone()
+/// What ends the text of a token.
+const END_OF_TOKEN: &str = "}}";
+/// What begins the text of a catalog, which goes before the end of a token's.
+const CATALOG_MEMBER: &str = r#","catalog":"#;
+
+/// The body: the text of the token and that of the catalog, both out of memory, put together without being copied.
+pub(super) async fn rendered(
+    call: &Call,
+    moment: Moment,
+    token: &ValidatedToken,
+    with_catalog: bool,
+) -> Result<[Bytes; 3]> {
+    let text = token.rendered(render_token);
+    let catalog = if with_catalog { call.core.token.catalog_text(moment, token, render_catalog).await? } else { None };
+    Ok(match catalog {
+        Some(catalog) => [text.slice(..text.len() - END_OF_TOKEN.len()), catalog, Bytes::new()],
+        None => [text, Bytes::new(), Bytes::new()],
+    })
+}
+
+/// `{"token":{…}}`
+fn render_token(body: &Map<String, Value>) -> Bytes {
+    bytes_of(json!({"token": body}).to_string())
+}
+
+/// `,"catalog":[…]}}`
+fn render_catalog(catalog: &[CatalogService]) -> Bytes {
+    let list = catalog_view(catalog).to_string();
+    bytes_of([CATALOG_MEMBER, &list, END_OF_TOKEN].concat())
+}
+
+/// Without room to grow: it is kept.
+fn bytes_of(text: String) -> Bytes {
+    Bytes::from(text.into_boxed_str().into_boxed_bytes())
 }
 
 /// The catalog as tokens and `auth/catalog` show it. Clients of old read `region`, newer ones `region_id`.
@@ -164,16 +194,20 @@ async fn pki_revoked(call: Call) -> Result<Reply> {
 async fn catalog(call: Call) -> Result<Reply> {
     call.allow(Target::none()).await?;
     let token = call.require_token()?;
-    if !matches!(token.caller.scope, Scope::Project { .. }) {
+    if !matches!(token.scope(), Scope::Project { .. }) {
         return Err(Error::forbidden("only a token of a project has a catalog"));
     }
-    let catalog = token.catalog.as_deref().map(catalog_view);
-    Call::ok(&json!({"catalog": catalog, "links": {"self": call.link("auth/catalog")}}))
+    let catalog = call.core.token.catalog_text(call.as_of().await?, token, render_catalog).await?;
+    let catalog = catalog.ok_or_else(|| Error::internal("a token of a project without a catalog"))?;
+    let links = json!({"self": call.link("auth/catalog")});
+    let list = catalog.slice(CATALOG_MEMBER.len()..catalog.len() - END_OF_TOKEN.len());
+    let (before, behind) = (r#"{"catalog":"#, format!(r#","links":{links}}}"#));
+    Ok(Reply::rendered(StatusCode::OK, [Bytes::from_static(before.as_bytes()), list, Bytes::from(behind + "\n")]))
 }
 
 async fn system(call: Call) -> Result<Reply> {
     let allowed = call.allow(Target::none()).await?;
-    let user = &call.require_token()?.caller.user_id;
+    let user = call.require_token()?.actor_id();
     let any = call.core.assignment.has_role_on_system(&allowed, user).await?;
     let system = if any { json!([{"all": true}]) } else { json!([]) };
     Call::ok(&json!({"system": system, "links": {"self": call.link("auth/system")}}))
@@ -182,7 +216,7 @@ async fn system(call: Call) -> Result<Reply> {
 /// The projects that the caller can have a token for, wherever its present one counts.
 async fn own_projects(call: Call) -> Result<Reply> {
     let allowed = call.allow(Target::none()).await?;
-    let user = &call.require_token()?.caller.user_id;
+    let user = call.require_token()?.actor_id();
     let ids = call.core.assignment.list_project_ids_of_user(&allowed, user).await?;
     let found = call.core.resource.list_projects_by_ids(&allowed, &ids).await?;
     Call::ok(&call.plain_collection("projects", found.into_iter().map(|project| projects::wire(&project)).collect()))
@@ -190,7 +224,7 @@ async fn own_projects(call: Call) -> Result<Reply> {
 
 async fn own_domains(call: Call) -> Result<Reply> {
     let allowed = call.allow(Target::none()).await?;
-    let user = &call.require_token()?.caller.user_id;
+    let user = call.require_token()?.actor_id();
     let ids = call.core.assignment.list_domain_ids_of_user(&allowed, user).await?;
     let found = call.core.resource.list_domains_by_ids(&allowed, &ids).await?;
     Call::ok(&call.plain_collection("domains", found.into_iter().map(domains::wire).collect()))

@@ -32,14 +32,14 @@ async fn refuse_to_show(_: Call) -> Result<Reply> {
 
 async fn ec2(call: Call) -> Result<Reply> {
     let issued = authenticate(&call, SignedBy::Ec2).await?;
-    let body = auth::rendered(&issued.token, true);
+    let body = auth::rendered(&call, issued.as_of, &issued.token, true).await?;
     Ok(Reply::rendered(StatusCode::OK, body).header(SUBJECT_TOKEN, &issued.text))
 }
 
 /// What the token says, but not the token: the service acts for the client by its own.
 async fn s3(call: Call) -> Result<Reply> {
     let issued = authenticate(&call, SignedBy::S3).await?;
-    Ok(Reply::rendered(StatusCode::OK, auth::rendered(&issued.token, true)))
+    Ok(Reply::rendered(StatusCode::OK, auth::rendered(&call, issued.as_of, &issued.token, true).await?))
 }
 
 async fn authenticate(call: &Call, signed_by: SignedBy) -> Result<IssuedToken> {

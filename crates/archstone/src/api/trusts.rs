@@ -108,7 +108,7 @@ async fn create(call: Call) -> Result<Reply> {
         return Err(Error::forbidden("a trust on a project needs a role"));
     }
     let trustor_user_id = UserId::from(take_text(&mut body, "trustor_user_id").unwrap_or_default());
-    let Some(token) = call.token.as_ref().filter(|token| token.caller.user_id == trustor_user_id) else {
+    let Some(token) = call.token.as_ref().filter(|token| *token.actor_id() == trustor_user_id) else {
         return Err(Error::forbidden("a trust can only be made by its trustor"));
     };
     let redelegated_trust_id = match token.delegation() {
@@ -152,8 +152,7 @@ async fn delete(call: Call) -> Result<Reply> {
     let trust = call.core.trust.require_for_deletion(&TrustId::from(call.parameter("trust_id"))).await?;
     let allowed = call.allow(Target::of("trust", trust.target())).await?;
     check_delegation(&call)?;
-    if is_open(&call, DELETE) && call.token.as_ref().is_some_and(|token| token.caller.user_id != trust.trustor_user_id)
-    {
+    if is_open(&call, DELETE) && call.token.as_ref().is_some_and(|token| *token.actor_id() != trust.trustor_user_id) {
         return Err(Error::forbidden("only its trustor can delete a trust"));
     }
     call.core.trust.delete(&allowed, &trust.id).await?;
@@ -195,7 +194,7 @@ fn check_delegation(call: &Call) -> Result<()> {
 /// trustee: rules of that kind are older than the rules of today, which the reference asked besides them.
 fn check_party(call: &Call, trust: &Trust, rule: &str) -> Result<()> {
     let Some(token) = &call.token else { return Err(Error::forbidden("the admin token sees no single trust")) };
-    let user = &token.caller.user_id;
+    let user = token.actor_id();
     if is_open(call, rule) && *user != trust.trustor_user_id && *user != trust.trustee_user_id {
         return Err(Error::forbidden(format!("user {user} has nothing to do with trust {}", trust.id)));
     }

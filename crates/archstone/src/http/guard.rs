@@ -56,7 +56,7 @@ pub(crate) async fn identify(core: &Core, parts: &Parts) -> Result<Identified, R
             middleware: true,
         }),
         Ok(token)
-            if token.access_rules.is_some() && !Box::pin(within_access_rules(core, parts, &token, moment)).await? =>
+            if token.has_access_rules() && !Box::pin(within_access_rules(core, parts, &token, moment)).await? =>
         {
             Err(Refusal {
                 error: Error::unauthorized(
@@ -66,7 +66,7 @@ pub(crate) async fn identify(core: &Core, parts: &Parts) -> Result<Identified, R
             })
         }
         Ok(token) => {
-            let requester = Requester::User(Arc::clone(&token.caller));
+            let requester = Requester::User(Arc::clone(token.caller()));
             Ok(Identified { requester, token: Some(token), moment: Some(moment) })
         }
         Err(error) if error.kind == ErrorKind::TokenNotFound => Ok(Identified::without_token(Requester::Nobody)),
@@ -95,7 +95,7 @@ async fn within_access_rules(
         return Ok(false);
     };
     match core.token.validate_at(moment, text, Validation::of_caller()).await {
-        Ok(service) => Ok(service.access_rules.is_none() && service.caller.roles.iter().any(|role| role == "service")),
+        Ok(service) => Ok(!service.has_access_rules() && service.roles().iter().any(|role| role.name == "service")),
         Err(error) if matches!(error.kind, ErrorKind::Internal | ErrorKind::Unavailable { .. }) => {
             Err(Refusal { error, middleware: true })
         }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use archstone_core::authz::Target;
 use archstone_core::error::{Error, Result};
+use archstone_core::freshness::Moment;
 use archstone_core::token::{ValidatedToken, Validation};
 use http::header::HeaderName;
 
@@ -23,17 +24,21 @@ impl Call {
             .ok_or_else(|| Error::token_not_found("the request names no subject token"))
     }
 
+    /// When the clock was read for this request: what it asks of memory is as of then.
+    pub(crate) async fn as_of(&self) -> Result<Moment> {
+        match self.moment {
+            Some(moment) => Ok(moment),
+            None => self.core.token.observe().await,
+        }
+    }
+
     /// The subject token, validated once for the request: 404 if it is not valid.
     pub(crate) async fn require_subject(&self) -> Result<&Arc<ValidatedToken>> {
         self.subject
             .get_or_try_init(async || {
                 let (text, validation) = (self.require_subject_text()?, self.validation()?);
                 let token = &self.core.token;
-                let moment = match self.moment {
-                    Some(moment) => moment,
-                    None => token.observe().await?,
-                };
-                token.validate_at(moment, text, validation).await
+                token.validate_at(self.as_of().await?, text, validation).await
             })
             .await
     }
@@ -68,7 +73,7 @@ impl Call {
                     }
                 },
             };
-        Ok(Validation { expired_by, knows_access_rules })
+        Ok(Validation { expired_by, knows_access_rules, for_caller: false })
     }
 }
 

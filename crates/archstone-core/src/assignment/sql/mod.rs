@@ -5,7 +5,10 @@ mod grant;
 mod listing;
 mod role;
 
-pub(super) use effective::{assigned_on_domain, assigned_on_project, assigned_on_system, direct_targets};
+pub(super) use effective::{
+    AssignedRow, ProjectInTree, assigned_on_domain, assigned_on_project, assigned_on_system, assigned_on_system_to,
+    assigned_to, direct_targets,
+};
 pub(super) use grant::{
     delete_grant, delete_grants_of_role, granted_role_ids, has_grant, insert_grant, user_projects_of_role,
 };

@@ -1,5 +1,7 @@
 //! Queries of what narrows the catalogs of projects: their associations with endpoints and endpoint groups.
 
+use std::collections::HashMap;
+
 use archstone_db::tables::{EndpointGroup as GroupTable, ProjectEndpoint, ProjectEndpointGroup};
 use archstone_db::{DbError, Query, Row, Tx, json_text};
 use sea_query::{Expr, ExprTrait as _, Query as Sql, SelectStatement};
@@ -11,6 +13,9 @@ use crate::error::{Result, Stored as _};
 use crate::id::{EndpointGroupId, EndpointId, ProjectId};
 use crate::list::sql::{ColumnKind, FilterColumn, fetch_list};
 use crate::list::{Filter, ListQuery, Page};
+
+/// How many ids go into one `IN (…)`.
+const CHUNK: usize = 500;
 
 const GROUP_COLUMNS: [GroupTable; 4] = [GroupTable::Id, GroupTable::Name, GroupTable::Description, GroupTable::Filters];
 
@@ -240,30 +245,40 @@ pub(in crate::catalog) async fn any_association(mut db: impl Query) -> Result<bo
     Ok(db.fetch_optional(&select).await?.is_some())
 }
 
-pub(in crate::catalog) async fn project_filter(mut db: impl Query, project_id: &ProjectId) -> Result<ProjectFilter> {
-    let mut filter = ProjectFilter::default();
-    let mut select = Sql::select();
-    select
-        .column(ProjectEndpoint::EndpointId)
-        .from(ProjectEndpoint::Table)
-        .and_where(Expr::col(ProjectEndpoint::ProjectId).eq(&**project_id));
-    for row in db.by_ref().fetch_all(&select).await? {
-        filter.endpoint_ids.insert(row.get::<String>("endpoint_id")?.into());
-    }
-    let mut select = Sql::select();
-    select
-        .column((GroupTable::Table, GroupTable::Filters))
-        .from(GroupTable::Table)
-        .inner_join(
-            ProjectEndpointGroup::Table,
-            Expr::col((ProjectEndpointGroup::Table, ProjectEndpointGroup::EndpointGroupId))
-                .equals((GroupTable::Table, GroupTable::Id)),
-        )
-        .and_where(Expr::col((ProjectEndpointGroup::Table, ProjectEndpointGroup::ProjectId)).eq(&**project_id));
-    for row in db.fetch_all(&select).await? {
-        if let Value::Object(conditions) = row.json("filters")? {
-            filter.groups.push(conditions);
+/// What the associations of each of these projects let it see; nothing for those that have none.
+pub(in crate::catalog) async fn project_filters(
+    mut db: impl Query,
+    ids: &[ProjectId],
+) -> Result<HashMap<ProjectId, ProjectFilter>> {
+    let mut filters: HashMap<ProjectId, ProjectFilter> = HashMap::new();
+    for ids in ids.chunks(CHUNK) {
+        let ids = || ids.iter().map(|id| &**id);
+        let mut select = Sql::select();
+        select
+            .columns([ProjectEndpoint::ProjectId, ProjectEndpoint::EndpointId])
+            .from(ProjectEndpoint::Table)
+            .and_where(Expr::col(ProjectEndpoint::ProjectId).is_in(ids()));
+        for row in db.by_ref().fetch_all(&select).await? {
+            let filter = filters.entry(row.get::<String>("project_id")?.into()).or_default();
+            filter.endpoint_ids.insert(row.get::<String>("endpoint_id")?.into());
+        }
+        let mut select = Sql::select();
+        select
+            .column((ProjectEndpointGroup::Table, ProjectEndpointGroup::ProjectId))
+            .column((GroupTable::Table, GroupTable::Filters))
+            .from(GroupTable::Table)
+            .inner_join(
+                ProjectEndpointGroup::Table,
+                Expr::col((ProjectEndpointGroup::Table, ProjectEndpointGroup::EndpointGroupId))
+                    .equals((GroupTable::Table, GroupTable::Id)),
+            )
+            .and_where(Expr::col((ProjectEndpointGroup::Table, ProjectEndpointGroup::ProjectId)).is_in(ids()));
+        for row in db.by_ref().fetch_all(&select).await? {
+            if let Value::Object(conditions) = row.json("filters")? {
+                let filter = filters.entry(row.get::<String>("project_id")?.into()).or_default();
+                filter.groups.push(conditions);
+            }
         }
     }
-    Ok(filter)
+    Ok(filters)
 }

@@ -13,6 +13,7 @@ use crate::error::{ErrorKind, Result};
 use crate::foundation::Foundation;
 use crate::id::{EndpointId, RegionId, ServiceId};
 use crate::list::{Filter, ListQuery};
+use crate::memory::Basis;
 use crate::resource::Resource;
 use crate::testing::foundation;
 
@@ -213,7 +214,8 @@ async fn endpoints_are_filtered_by_interface_and_service() {
 /// The URLs of a catalog, in the order of their text.
 async fn urls(catalog: &Catalog, project: Option<&str>) -> Vec<String> {
     let project = project.map(Into::into);
-    let catalog = catalog.for_scope(&"u".into(), project.as_ref()).await.unwrap();
+    let moment = catalog.foundation.freshness.observe().await.unwrap();
+    let catalog = catalog.for_scope(moment, &mut Basis::default(), &"u".into(), project.as_ref()).await.unwrap();
     let mut urls: Vec<String> =
         catalog.into_iter().flat_map(|service| service.endpoints).map(|endpoint| endpoint.url).collect();
     urls.sort();

@@ -1,5 +1,7 @@
 //! Groups and who is in them.
 
+use std::collections::HashMap;
+
 use archstone_db::tables::{
     ExpiringUserGroupMembership as ExpiringTable, Group as GroupTable, IdMapping, IdentityProvider,
     UserGroupMembership as MembershipTable,
@@ -282,6 +284,43 @@ pub(in crate::identity) async fn list_group_ids_of_user(
         }
     }
     Ok(ids)
+}
+
+/// The groups of each of some users, with the end of those memberships that have one, be it over.
+pub(in crate::identity) async fn list_groups_of_users(
+    mut db: impl Query,
+    users: &[UserId],
+    default_minutes: i64,
+) -> Result<HashMap<UserId, Vec<(GroupId, Option<Timestamp>)>>> {
+    let mut groups: HashMap<UserId, Vec<(GroupId, Option<Timestamp>)>> = HashMap::new();
+    for users in users.chunks(super::CHUNK) {
+        let ids = || users.iter().map(|id| &**id);
+        let mut select = Sql::select();
+        select
+            .columns([MembershipTable::GroupId, MembershipTable::UserId])
+            .from(MembershipTable::Table)
+            .and_where(Expr::col(MembershipTable::UserId).is_in(ids()));
+        for row in db.by_ref().fetch_all(&select).await? {
+            let (group, user) = membership_from(&row)?;
+            groups.entry(user).or_default().push((group, None));
+        }
+        let mut select = Sql::select();
+        select
+            .columns([
+                (ExpiringTable::Table, ExpiringTable::GroupId),
+                (ExpiringTable::Table, ExpiringTable::UserId),
+                (ExpiringTable::Table, ExpiringTable::LastVerified),
+            ])
+            .column((IdentityProvider::Table, IdentityProvider::AuthorizationTtl))
+            .from(ExpiringTable::Table)
+            .inner_join(IdentityProvider::Table, of_provider())
+            .and_where(Expr::col((ExpiringTable::Table, ExpiringTable::UserId)).is_in(ids()));
+        for row in db.by_ref().fetch_all(&select).await? {
+            let (group, user) = membership_from(&row)?;
+            groups.entry(user).or_default().push((group, Some(expires_at(&row, default_minutes)?)));
+        }
+    }
+    Ok(groups)
 }
 
 /// Who is in which of some groups at this moment.

@@ -120,7 +120,8 @@ fn core(db: &Db, folder: &Path) -> Core {
         time: TimeSource::system(),
         events: Events::default(),
         authorizer: Arc::new(Authorizer::new(Arc::new(Policy::defaults_only()), None)),
-        freshness: Freshness::new(db.clone(), Duration::from_secs(1)),
+        // An hour: on a busy machine, too, what is in memory is loaded again only because it was touched.
+        freshness: Freshness::new(db.clone(), Duration::from_hours(1)),
     };
     Core::new(foundation).unwrap()
 }

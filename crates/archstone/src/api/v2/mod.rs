@@ -35,12 +35,12 @@ async fn version(call: Call) -> Result<Reply> {
 /// 401 for a token that the words of this API cannot tell whole.
 fn check_sayable(call: &Call, token: &ValidatedToken) -> Result<()> {
     let default = call.core.config.identity.default_domain_id.as_str();
-    if token.caller.user_domain_id != *default {
+    if *token.actor_domain_id() != *default {
         return Err(Error::unauthorized("the v2.0 API knows no user outside of the default domain"));
     }
-    match &token.caller.scope {
+    match token.scope() {
         Scope::Unscoped => {}
-        Scope::Project { domain_id, .. } if *domain_id == *default => {}
+        Scope::Project { domain_id, .. } if domain_id == *default => {}
         Scope::Project { .. } => {
             return Err(Error::unauthorized("the v2.0 API knows no project outside of the default domain"));
         }

@@ -16,7 +16,7 @@ async fn list(call: Call) -> Result<Reply> {
     let allowed = call.allow(Target::none()).await?;
     let token = call.require_token()?;
     check_sayable(&call, token)?;
-    let ids = call.core.assignment.list_project_ids_of_user(&allowed, &token.caller.user_id).await?;
+    let ids = call.core.assignment.list_project_ids_of_user(&allowed, token.actor_id()).await?;
     let mut projects = call.core.resource.list_projects_by_ids(&allowed, &ids).await?;
     let default = call.core.config.identity.default_domain_id.as_str();
     projects.retain(|project| project.domain_id.as_deref() == Some(default));

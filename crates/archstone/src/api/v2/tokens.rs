@@ -57,7 +57,7 @@ async fn validate(call: Call) -> Result<Reply> {
     {
         return Err(Error::unauthorized("the token is not for the tenant that belongsTo names"));
     }
-    Call::ok(&access(&call, &allowed, &token, call.parameter("token_id")).await?)
+    Call::ok(&access(&call, &allowed, &token, call.parameter("token_id"), call.as_of().await?).await?)
 }
 
 async fn check(call: Call) -> Result<Reply> {
@@ -77,8 +77,8 @@ async fn allow_on_token(call: &Call) -> Result<(Allowed, Arc<ValidatedToken>)> {
     let found = call.core.token.validate(call.parameter("token_id"), Validation::default()).await;
     let target = match &found {
         Ok(token) => {
-            let domain = &*token.caller.user_domain_id;
-            Target::of("token", json!({"user_id": &*token.caller.user_id, "user": {"domain": {"id": domain}}}))
+            let domain = &**token.actor_domain_id();
+            Target::of("token", json!({"user_id": &**token.actor_id(), "user": {"domain": {"id": domain}}}))
         }
         Err(error) if error.is_not_found() => Target::none(),
         Err(error) => return Err(error.clone()),
@@ -91,7 +91,7 @@ async fn allow_on_token(call: &Call) -> Result<(Allowed, Arc<ValidatedToken>)> {
 
 async fn issued_reply(call: &Call, allowed: &Allowed, issued: &IssuedToken) -> Result<Reply> {
     check_sayable(call, &issued.token)?;
-    Call::ok(&access(call, allowed, &issued.token, &issued.text).await?)
+    Call::ok(&access(call, allowed, &issued.token, &issued.text, issued.as_of).await?)
 }
 
 /// The login in the words of v3: a user and a project without a domain are those of the default domain. Whom a proxy

@@ -3,36 +3,44 @@
 use archstone_core::authz::{Allowed, Scope};
 use archstone_core::catalog::CatalogService;
 use archstone_core::error::Result;
+use archstone_core::freshness::Moment;
 use archstone_core::resource::Project;
 use archstone_core::token::ValidatedToken;
 use serde_json::{Map, Value, json};
 
 use crate::http::Call;
 
-/// What a token says, with its text.
-pub(super) async fn access(call: &Call, allowed: &Allowed, token: &ValidatedToken, text: &str) -> Result<Value> {
+/// What a token says at this moment, with its text.
+pub(super) async fn access(
+    call: &Call,
+    allowed: &Allowed,
+    token: &ValidatedToken,
+    text: &str,
+    moment: Moment,
+) -> Result<Value> {
+    let body = token.body();
     let mut about = json!({
         "id": text,
-        "expires": token.body.get("expires_at"),
-        "issued_at": token.body.get("issued_at"),
-        "audit_ids": token.body.get("audit_ids"),
+        "expires": body.get("expires_at"),
+        "issued_at": body.get("issued_at"),
+        "audit_ids": body.get("audit_ids"),
     });
-    if let Scope::Project { id, .. } = &token.caller.scope {
-        about["tenant"] = tenant(&call.core.resource.require_project(allowed, id).await?);
+    if let Scope::Project { id, .. } = token.scope() {
+        about["tenant"] = tenant(&call.core.resource.require_project(allowed, &id).await?);
     }
-    let caller = &token.caller;
-    let roles: Vec<Value> = token.roles.iter().map(|role| json!({"name": role.name})).collect();
-    let role_ids: Vec<&str> = token.roles.iter().map(|role| &*role.id).collect();
+    let services = call.core.token.catalog_services(moment, token).await?;
+    let roles: Vec<Value> = token.roles().iter().map(|role| json!({"name": role.name})).collect();
+    let role_ids: Vec<&str> = token.roles().iter().map(|role| &*role.id).collect();
     Ok(json!({"access": {
         "token": about,
         "user": {
-            "id": &*caller.user_id,
-            "name": caller.user_name,
-            "username": caller.user_name,
+            "id": &**token.actor_id(),
+            "name": token.actor_name(),
+            "username": token.actor_name(),
             "roles": roles,
             "roles_links": [],
         },
-        "serviceCatalog": token.catalog.as_deref().map_or_else(Vec::new, catalog),
+        "serviceCatalog": catalog(&services),
         "metadata": {"is_admin": 0, "roles": role_ids},
     }}))
 }

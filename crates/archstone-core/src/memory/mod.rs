@@ -1,8 +1,17 @@
 //! Values that are loaded once and kept for as long as the clock of the database says that they hold.
 //!
+//! [`Memory`] loads each value by itself, [`Batches`] those that are wanted at the same time together.
+//!
 //! **Invariant:** a value is as of the moment that its reader observed, or later: one that was loaded before is given out
 //! only if nothing that it depends on was touched since, and a load under way is shared only with those whose moment it
 //! covers.
+//!
+//! **Invariant:** a value that is made of others depends on all that they depend on, and is no younger than the oldest:
+//! [`Basis`] sees to it.
+
+mod basis;
+mod batches;
+mod budget;
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -10,25 +19,74 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, Shared, WeakShared};
-use quick_cache::Weighter;
-use quick_cache::sync::Cache;
+use quick_cache::sync::{Cache, DefaultLifecycle};
+use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 
 use crate::error::Result;
 use crate::freshness::{Freshness, Moment, Ref};
 
-/// Entries that a memory is laid out for at the start.
-const EXPECTED_ENTRIES: usize = 16 * 1024;
+pub(crate) use basis::Basis;
+pub(crate) use batches::{Batch, Batches};
+pub(crate) use budget::Caches;
+
+/// What must be touched for a value to change, in pieces that values share.
+pub(crate) type DependsOn = Arc<[Arc<[Ref]>]>;
 
 /// A value as it was loaded.
 #[derive(Clone)]
 pub(crate) struct Loaded<V> {
     /// The value; cheap to clone.
     pub(crate) value: V,
-    /// What it is made of.
-    pub(crate) depends_on: Arc<[Ref]>,
-    /// Bytes that it takes in memory, roughly.
-    pub(crate) bytes: u64,
+    depends_on: DependsOn,
+    bytes: u64,
+    /// When the oldest of the values that it is made of was loaded.
+    oldest: Option<Moment>,
 }
+
+impl<V> Loaded<V> {
+    /// A value straight out of the database, that takes about so many bytes with its key.
+    pub(crate) fn new(value: V, depends_on: impl IntoIterator<Item = Ref>, bytes: usize) -> Loaded<V> {
+        let depends_on = DependsOn::from([depends_on.into_iter().collect::<Arc<[Ref]>>()]);
+        Loaded { value, depends_on, bytes: bytes as u64, oldest: None }
+    }
+}
+
+/// A value out of memory.
+#[derive(Clone)]
+pub(crate) struct Known<V> {
+    /// The value.
+    pub(crate) value: V,
+    depends_on: DependsOn,
+    /// When it was loaded.
+    stamp: Moment,
+}
+
+impl<V> Known<V> {
+    fn new(loaded: Loaded<V>, began: Moment) -> Known<V> {
+        let stamp = loaded.oldest.map_or(began, |oldest| began.made_of(oldest));
+        Known { value: loaded.value, depends_on: loaded.depends_on, stamp }
+    }
+
+    /// The same with another face.
+    pub(crate) fn map<W>(self, face: impl FnOnce(V) -> W) -> Known<W> {
+        Known { value: face(self.value), depends_on: self.depends_on, stamp: self.stamp }
+    }
+}
+
+/// How large a memory may get.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Capacity {
+    /// All entries together.
+    pub(crate) bytes: u64,
+    /// A usual one.
+    pub(crate) entry_bytes: u64,
+}
+
+/// A part of a memory's own that no entry may be larger than.
+const SHARD_BYTES: u64 = 8 * 1024 * 1024;
+const MOST_SHARDS: u64 = 64;
+/// What an entry takes beside its value and key: its place in the tables.
+const ENTRY_OVERHEAD: u64 = 128;
 
 /// Values by their keys, within a bound of bytes. Cheap to clone.
 pub(crate) struct Memory<K, V>(Arc<Inner<K, V>>);
@@ -42,13 +100,13 @@ struct Inner<K, V> {
 
 #[derive(Clone)]
 struct Entry<V> {
-    loaded: Loaded<V>,
-    stamp: Moment,
+    known: Known<V>,
+    bytes: u64,
 }
 
 struct Flight<V> {
     began: Moment,
-    outcome: WeakShared<BoxFuture<'static, Result<V>>>,
+    outcome: WeakShared<BoxFuture<'static, Result<Known<V>>>>,
 }
 
 #[derive(Clone)]
@@ -56,7 +114,7 @@ struct ByBytes;
 
 impl<K, V> Weighter<K, Entry<V>> for ByBytes {
     fn weight(&self, _: &K, entry: &Entry<V>) -> u64 {
-        entry.loaded.bytes.max(1)
+        entry.bytes + ENTRY_OVERHEAD
     }
 }
 
@@ -71,17 +129,32 @@ where
     K: Clone + Eq + Hash + Send + Sync + 'static,
     V: Clone + Send + Sync + 'static,
 {
-    /// An empty memory for at most so many bytes.
-    pub(crate) fn new(freshness: Freshness, capacity: u64) -> Memory<K, V> {
-        let entries = Cache::with_weighter(EXPECTED_ENTRIES, capacity, ByBytes);
+    /// An empty memory. Nothing is laid out before it is needed.
+    pub(crate) fn new(freshness: Freshness, capacity: Capacity) -> Memory<K, V> {
+        let entries = usize::try_from(capacity.bytes / (capacity.entry_bytes + ENTRY_OVERHEAD)).unwrap_or(usize::MAX);
+        let shards = usize::try_from((capacity.bytes / SHARD_BYTES).clamp(1, MOST_SHARDS)).unwrap_or(1);
+        // Rounded down: the parts are not to be smaller.
+        let shards = if shards.is_power_of_two() { shards } else { shards.next_power_of_two() / 2 };
+        let options = OptionsBuilder::new()
+            .shards(shards)
+            .estimated_items_capacity(entries.max(1))
+            .weight_capacity(capacity.bytes)
+            .build()
+            .expect("both capacities are set");
+        let entries = Cache::with_options(options, ByBytes, DefaultHashBuilder::default(), DefaultLifecycle::default());
         Memory(Arc::new(Inner { freshness, entries, loading: Mutex::new(HashMap::new()) }))
     }
 
     /// The value, if it is here and holds.
     pub(crate) fn get(&self, key: &K) -> Option<V> {
-        let entry = self.0.entries.get(key)?;
-        if self.0.freshness.holds(entry.stamp, &entry.loaded.depends_on) {
-            return Some(entry.loaded.value);
+        self.get_known(key).map(|known| known.value)
+    }
+
+    /// As [`Memory::get`], for what is to become part of another value.
+    pub(crate) fn get_known(&self, key: &K) -> Option<Known<V>> {
+        let known = self.0.entries.get(key)?.known;
+        if self.0.freshness.holds(known.stamp, known.depends_on.iter().flat_map(|piece| piece.iter())) {
+            return Some(known);
         }
         self.0.entries.remove(key);
         None
@@ -89,12 +162,12 @@ where
 
     /// The value as of `moment` or later: from memory, from a load that is under way, or by `load`. An error is shared by
     /// all who waited for it, and not kept.
-    pub(crate) async fn get_or_load<F>(&self, moment: Moment, key: &K, load: impl FnOnce() -> F) -> Result<V>
+    pub(crate) async fn get_or_load<F>(&self, moment: Moment, key: &K, load: impl FnOnce() -> F) -> Result<Known<V>>
     where
         F: Future<Output = Result<Loaded<V>>> + Send + 'static,
     {
-        if let Some(value) = self.get(key) {
-            return Ok(value);
+        if let Some(known) = self.get_known(key) {
+            return Ok(known);
         }
         self.join_or_start(moment, key, load).await
     }
@@ -104,7 +177,7 @@ where
         moment: Moment,
         key: &K,
         load: impl FnOnce() -> F,
-    ) -> Shared<BoxFuture<'static, Result<V>>>
+    ) -> Shared<BoxFuture<'static, Result<Known<V>>>>
     where
         F: Future<Output = Result<Loaded<V>>> + Send + 'static,
     {
@@ -126,17 +199,36 @@ where
         outcome
     }
 
-    async fn fly(self, key: K, began: Moment, load: impl Future<Output = Result<Loaded<V>>>) -> Result<V> {
+    async fn fly(self, key: K, began: Moment, load: impl Future<Output = Result<Loaded<V>>>) -> Result<Known<V>> {
         let _landing = Landing { memory: self.clone(), key: key.clone(), began };
         let loaded = load.await?;
-        let value = loaded.value.clone();
-        self.insert(key, began, loaded);
-        Ok(value)
+        Ok(self.insert(key, began, loaded))
     }
 
-    /// Keeps a value that was loaded after `stamp`.
-    pub(crate) fn insert(&self, key: K, stamp: Moment, loaded: Loaded<V>) {
-        self.0.entries.insert(key, Entry { loaded, stamp });
+    /// Keeps a value whose load began at this moment.
+    pub(crate) fn insert(&self, key: K, began: Moment, loaded: Loaded<V>) -> Known<V> {
+        let bytes = loaded.bytes;
+        let known = Known::new(loaded, began);
+        self.0.entries.insert(key, Entry { known: known.clone(), bytes });
+        known
+    }
+
+    /// Forgets a value.
+    pub(crate) fn forget(&self, key: &K) {
+        self.0.entries.remove(key);
+    }
+
+    /// Notes that the value of a key, if it is here, takes so many bytes meanwhile.
+    pub(crate) fn weigh(&self, key: &K, bytes: usize) {
+        if let Some(entry) = self.0.entries.peek(key) {
+            // Gone in between: then there is nothing to note.
+            self.0.entries.replace(key.clone(), Entry { bytes: bytes as u64, ..entry }, true).ok();
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.0.entries.len()
     }
 }
 
@@ -169,13 +261,15 @@ mod tests {
     use super::*;
     use crate::error::Error;
 
+    const SMALL: Capacity = Capacity { bytes: 1 << 20, entry_bytes: 1024 };
+
     fn memory(db: &Db) -> (Freshness, Memory<&'static str, u32>) {
         let freshness = Freshness::new(db.clone(), Duration::from_hours(1));
-        (freshness.clone(), Memory::new(freshness, 1000))
+        (freshness.clone(), Memory::new(freshness, SMALL))
     }
 
     fn loaded(value: u32) -> Loaded<u32> {
-        Loaded { value, depends_on: Arc::from([Ref::User("u".into())]), bytes: 1 }
+        Loaded::new(value, [Ref::User("u".into())], 1)
     }
 
     async fn touch(db: &Db, user: &'static str) {
@@ -202,7 +296,7 @@ mod tests {
                     let value = loads.fetch_add(1, Ordering::Relaxed) + 1;
                     async move { Ok(loaded(value)) }
                 };
-                assert_eq!(memory.get_or_load(moment, &"k", load).await.unwrap(), expected, "{touched:?}");
+                assert_eq!(memory.get_or_load(moment, &"k", load).await.unwrap().value, expected, "{touched:?}");
             }
         })
         .await;
@@ -222,7 +316,7 @@ mod tests {
                         gate.acquire().await.expect("open").forget();
                         Ok(loaded(value))
                     };
-                    memory.get_or_load(moment, &"k", load).await.unwrap()
+                    memory.get_or_load(moment, &"k", load).await.unwrap().value
                 }
             };
             let before = freshness.observe().await.unwrap();
@@ -241,6 +335,30 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_flood_of_values_seen_once_leaves_those_in_use() {
+        on_each_database(async |db| {
+            let freshness = Freshness::new(db.clone(), Duration::from_hours(1));
+            let memory: Memory<u32, u32> =
+                Memory::new(freshness.clone(), Capacity { bytes: 4 << 20, entry_bytes: 896 });
+            let (in_use, fit) = (1000, 4096);
+            let stamp = freshness.stamp();
+            let insert = |key| memory.insert(key, stamp, Loaded::new(key, [], 896));
+            for key in 0..in_use {
+                insert(key);
+            }
+            for flood in 0..10 * fit {
+                insert(1_000_000 + flood);
+                // Each of them is asked for now and then.
+                memory.get(&(flood % in_use));
+            }
+            let left = (0..in_use).filter(|key| memory.get(key).is_some()).count();
+            assert!(left >= 990, "{left} of {in_use} are left");
+            assert!(memory.len() <= fit as usize);
+        })
+        .await;
+    }
+
+    #[tokio::test]
     async fn an_error_and_a_load_that_nobody_waits_for_are_not_kept() {
         on_each_database(async |db| {
             let (freshness, memory) = memory(db);
@@ -251,7 +369,7 @@ mod tests {
             assert!(futures::poll!(&mut endless).is_pending());
             drop(endless);
             assert!(memory.0.loading.lock().unwrap().is_empty());
-            assert_eq!(memory.get_or_load(moment, &"k", || async { Ok(loaded(3)) }).await.unwrap(), 3);
+            assert_eq!(memory.get_or_load(moment, &"k", || async { Ok(loaded(3)) }).await.unwrap().value, 3);
         })
         .await;
     }
