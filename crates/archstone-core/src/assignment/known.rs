@@ -139,7 +139,7 @@ fn actors<'a>(user: &UserId, groups: impl IntoIterator<Item = &'a GroupId>) -> V
 impl Assignment {
     /// All roles and implications, as of this moment or later.
     pub(crate) async fn role_graph_at(&self, moment: Moment) -> Result<Known<Arc<RoleGraph>>> {
-        let load = || {
+        let load = |_| {
             let db = self.foundation.db.clone();
             async move {
                 let graph = sql::load_role_graph(&db).await?;

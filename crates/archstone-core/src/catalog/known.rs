@@ -99,11 +99,11 @@ impl Catalog {
         if let Some(text) = self.memories.texts.get(&key) {
             return Ok(text);
         }
-        let load = || {
+        let load = |began| {
             let (catalog, user_id, project_id) = (self.clone(), user_id.clone(), project_id.cloned());
             async move {
                 let mut basis = Basis::default();
-                let services = catalog.for_scope(moment, &mut basis, &user_id, project_id.as_ref()).await?;
+                let services = catalog.for_scope(began, &mut basis, &user_id, project_id.as_ref()).await?;
                 let text = render(&services);
                 let bytes = text.len() + 300;
                 Ok(basis.loaded(text, bytes))
@@ -113,7 +113,7 @@ impl Catalog {
     }
 
     async fn tables(&self, moment: Moment) -> Result<Known<Arc<CatalogTables>>> {
-        let load = || {
+        let load = |_| {
             let (db, file) = (self.foundation.db.clone(), self.file());
             let all_without_filter = self.foundation.config.endpoint_filter.return_all_endpoints_if_no_filter;
             async move {

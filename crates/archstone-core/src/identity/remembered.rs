@@ -79,7 +79,7 @@ impl Identity {
         if let Some(stored) = self.remembered.by_id.get(id) {
             return Ok(Some(FoundUser { stored, from_memory: true }));
         }
-        let load = || {
+        let load = |_| {
             let (db, id) = (self.foundation.db.clone(), id.clone());
             async move {
                 let user = sql::get_user(&db, &id).await?.ok_or_else(|| Error::not_found("user", &id))?;
@@ -101,7 +101,7 @@ impl Identity {
         if let Some(stored) = self.remembered.by_name.get(&key) {
             return Ok(Some(FoundUser { stored, from_memory: true }));
         }
-        let load = || {
+        let load = |_| {
             let (identity, (domain_id, name)) = (self.clone(), key.clone());
             async move {
                 let before = identity.foundation.freshness.stamp();
@@ -118,7 +118,7 @@ impl Identity {
 
     /// The failed logins of a user, by factor and network, as of a moment.
     pub(super) async fn failures_at(&self, moment: Moment, id: &UserId) -> Result<Arc<[NetworkFailures]>> {
-        let load = || {
+        let load = |_| {
             let (db, id) = (self.foundation.db.clone(), id.clone());
             async move {
                 let rows: Arc<[NetworkFailures]> = sql::list_failures(&db, std::slice::from_ref(&id)).await?.into();

@@ -162,7 +162,15 @@ where
 
     /// The value as of `moment` or later: from memory, from a load that is under way, or by `load`. An error is shared by
     /// all who waited for it, and not kept.
-    pub(crate) async fn get_or_load<F>(&self, moment: Moment, key: &K, load: impl FnOnce() -> F) -> Result<Known<V>>
+    ///
+    /// `load` is told when it begins, which may be later than `moment`: what it takes out of other memories must be as of
+    /// then, for those who come later share it.
+    pub(crate) async fn get_or_load<F>(
+        &self,
+        moment: Moment,
+        key: &K,
+        load: impl FnOnce(Moment) -> F,
+    ) -> Result<Known<V>>
     where
         F: Future<Output = Result<Loaded<V>>> + Send + 'static,
     {
@@ -176,7 +184,7 @@ where
         &self,
         moment: Moment,
         key: &K,
-        load: impl FnOnce() -> F,
+        load: impl FnOnce(Moment) -> F,
     ) -> Shared<BoxFuture<'static, Result<Known<V>>>>
     where
         F: Future<Output = Result<Loaded<V>>> + Send + 'static,
@@ -191,7 +199,7 @@ where
         }
         // Before the load: what is touched from now on makes the value invalid.
         let began = self.0.freshness.stamp();
-        let outcome = self.clone().fly(key.clone(), began, load()).boxed().shared();
+        let outcome = self.clone().fly(key.clone(), began, load(began)).boxed().shared();
         // Not polled yet, so there is something to downgrade.
         if let Some(weak) = outcome.downgrade() {
             loading.insert(key.clone(), Flight { began, outcome: weak });
@@ -292,7 +300,7 @@ mod tests {
                     touch(db, user).await;
                 }
                 let moment = freshness.observe().await.unwrap();
-                let load = || {
+                let load = |_| {
                     let value = loads.fetch_add(1, Ordering::Relaxed) + 1;
                     async move { Ok(loaded(value)) }
                 };
@@ -311,7 +319,7 @@ mod tests {
             let ask = |moment| {
                 let (memory, gate, loads) = (memory.clone(), Arc::clone(&gate), Arc::clone(&loads));
                 async move {
-                    let load = || async move {
+                    let load = |_| async move {
                         let value = loads.fetch_add(1, Ordering::Relaxed) + 1;
                         gate.acquire().await.expect("open").forget();
                         Ok(loaded(value))
@@ -363,13 +371,13 @@ mod tests {
         on_each_database(async |db| {
             let (freshness, memory) = memory(db);
             let moment = freshness.observe().await.unwrap();
-            let failing = memory.get_or_load(moment, &"k", || async { Err(Error::internal("broken")) }).await;
+            let failing = memory.get_or_load(moment, &"k", |_| async { Err(Error::internal("broken")) }).await;
             assert!(failing.is_err());
-            let mut endless = Box::pin(memory.get_or_load(moment, &"k", futures::future::pending));
+            let mut endless = Box::pin(memory.get_or_load(moment, &"k", |_| futures::future::pending()));
             assert!(futures::poll!(&mut endless).is_pending());
             drop(endless);
             assert!(memory.0.loading.lock().unwrap().is_empty());
-            assert_eq!(memory.get_or_load(moment, &"k", || async { Ok(loaded(3)) }).await.unwrap().value, 3);
+            assert_eq!(memory.get_or_load(moment, &"k", |_| async { Ok(loaded(3)) }).await.unwrap().value, 3);
         })
         .await;
     }

@@ -41,7 +41,7 @@ fn loaded(project: Arc<Project>) -> Loaded<Arc<Project>> {
 impl Resource {
     /// The project of this id as of a moment, if there is one. A domain counts as one.
     pub(crate) async fn project_at(&self, moment: Moment, id: &ProjectId) -> Result<Option<Arc<Project>>> {
-        let load = || {
+        let load = |_| {
             let (db, id) = (self.foundation.db.clone(), id.clone());
             async move {
                 let project = sql::get_project(&db, &id).await?.ok_or_else(|| Error::not_found("project", &id))?;
@@ -80,7 +80,7 @@ impl Resource {
         domain_id: Option<&DomainId>,
     ) -> Result<Option<Arc<Project>>> {
         let key = (domain_id.cloned(), name.to_owned());
-        let load = || {
+        let load = |_| {
             let (resource, (domain_id, name)) = (self.clone(), key.clone());
             async move {
                 let before = resource.foundation.freshness.stamp();

@@ -369,9 +369,9 @@ impl Token {
     ) -> Result<Arc<ValidatedToken>> {
         let (payload, issued_at) = self.provider.open(text, self.foundation.time.now())?;
         check_expiry(payload.expires_at, self.foundation.time.now(), validation)?;
-        let load = || {
+        let load = |began| {
             let tokens = self.clone();
-            async move { Box::pin(tokens.load(moment, payload, issued_at)).await }
+            async move { Box::pin(tokens.load(began, payload, issued_at)).await }
         };
         match self.memory.get_or_load(moment, &key, load).await {
             Ok(known) => Ok(known.value),
@@ -475,7 +475,6 @@ impl Token {
         payload.app_cred_id = new.application_credential.as_ref().map(|(id, _)| id.to_string());
         payload.trust_id = new.trust.as_ref().map(|(id, _)| id.to_string());
         let moment = self.foundation.freshness.observe().await?;
-        let stamp = self.foundation.freshness.stamp();
         let generation = self.provider.generation()?;
         let (text, issued_at) = self.provider.seal(&payload, now)?;
         let loaded = Box::pin(self.load(moment, payload, issued_at)).await?;
@@ -483,7 +482,7 @@ impl Token {
         // A signed token knows whole seconds when it is read again, and what is remembered must say the same: a
         // revocation of this second would come before it.
         if issued_at == issued_at.truncated() {
-            self.memory.insert(MemoryKey::new(&text, generation), stamp, loaded);
+            self.memory.insert(MemoryKey::new(&text, generation), moment, loaded);
         }
         Ok(IssuedToken { text, token, as_of: moment })
     }
