@@ -93,35 +93,64 @@ struct Indexed {
     /// Up to which moment the index holds; none before the first load.
     as_of: Option<Moment>,
     newest_id: i64,
-    /// Ids below the newest that were not there yet, and when that was noticed: transactions do not commit in the order
-    /// of their ids, and some ids never come.
-    late: BTreeMap<i64, Timestamp>,
+    /// Ids below the newest that were not there yet, by the first of each gap: transactions do not commit in the order of
+    /// their ids, and some ids never come. A gap may be as wide as what one transaction revokes.
+    late: BTreeMap<i64, Gap>,
     /// Events in the index after those of the past were last taken out of it.
     after_pruning: usize,
 }
 
-/// How far before the newest id an event may still come late, and for how many seconds.
-const LATE: i64 = 1024;
+/// Ids that were skipped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Gap {
+    last: i64,
+    noticed: Timestamp,
+}
+
+/// For how many seconds, and in how many of the newest gaps, an event may still come late.
 const LATE_FOR: i64 = 300;
+const MOST_GAPS: usize = 1024;
 
 impl Indexed {
     fn add(&mut self, mut events: Vec<StoredEvent>, now: Timestamp, oldest: Timestamp) {
         events.sort_by_key(|stored| stored.id);
         for stored in events {
             if stored.id > self.newest_id {
-                let skipped = (self.newest_id + 1).max(stored.id - LATE)..stored.id;
-                self.late.extend(skipped.map(|id| (id, now)));
+                if stored.id > self.newest_id + 1 {
+                    self.late.insert(self.newest_id + 1, Gap { last: stored.id - 1, noticed: now });
+                }
                 self.newest_id = stored.id;
+            } else {
+                self.fill(stored.id);
             }
-            self.late.remove(&stored.id);
             self.index.insert(stored.event, stored.issued_before);
         }
-        let (first, since) = (self.newest_id - LATE, now.plus_seconds(-LATE_FOR));
-        self.late.retain(|id, noticed| *id >= first && *noticed >= since);
+        let since = now.plus_seconds(-LATE_FOR);
+        self.late.retain(|_, gap| gap.noticed >= since);
+        while self.late.len() > MOST_GAPS {
+            self.late.pop_first();
+        }
         // Only when it has doubled, so that each event is looked at a few times in all.
         if self.index.len() > 2 * self.after_pruning + 1024 {
             self.index.forget_before(oldest);
             self.after_pruning = self.index.len();
+        }
+    }
+}
+
+impl Indexed {
+    /// Parts the gap that an id was in.
+    fn fill(&mut self, id: i64) {
+        let Some((&first, &gap)) = self.late.range(..=id).next_back() else { return };
+        if id > gap.last {
+            return;
+        }
+        self.late.remove(&first);
+        if first < id {
+            self.late.insert(first, Gap { last: id - 1, ..gap });
+        }
+        if id < gap.last {
+            self.late.insert(id + 1, gap);
         }
     }
 }
@@ -192,7 +221,8 @@ impl Revoke {
         }
         let (newest_id, late) = {
             let indexed = self.read();
-            (indexed.newest_id, indexed.late.keys().copied().collect::<Vec<_>>())
+            let late = indexed.late.iter().map(|(first, gap)| (*first, gap.last));
+            (indexed.newest_id, late.collect::<Vec<_>>())
         };
         let events = sql::list_after(&self.foundation.db, newest_id, &late).await?;
         let mut indexed = self.state.index.write().unwrap_or_else(PoisonError::into_inner);

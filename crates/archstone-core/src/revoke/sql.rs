@@ -57,12 +57,16 @@ pub(super) async fn prune(tx: &mut Tx<'_>, revoked_before: Timestamp) -> Result<
     Ok(())
 }
 
-/// The events after this id, and those of `late`.
-pub(super) async fn list_after(db: impl Query, id: i64, late: &[i64]) -> Result<Vec<StoredEvent>> {
+/// The events after this id, and those of the ids from the first to the last of each gap.
+pub(super) async fn list_after(db: impl Query, id: i64, gaps: &[(i64, i64)]) -> Result<Vec<StoredEvent>> {
     let mut select = select_all();
     let mut any = Cond::any().add(Expr::col(Table::Id).gt(id));
-    if !late.is_empty() {
-        any = any.add(Expr::col(Table::Id).is_in(late.iter().copied()));
+    let (single, wide): (Vec<_>, Vec<_>) = gaps.iter().partition(|(first, last)| first == last);
+    if !single.is_empty() {
+        any = any.add(Expr::col(Table::Id).is_in(single.into_iter().map(|(first, _)| first)));
+    }
+    for (first, last) in wide {
+        any = any.add(Expr::col(Table::Id).between(first, last));
     }
     select.cond_where(any);
     fetch(db, &select).await

@@ -1,10 +1,13 @@
 //! Which event ends which token (vectors computed by Python Keystone, together with the filters of its query).
 
-use archstone_db::testing::on_each_database;
+use archstone_db::Dialect;
+use archstone_db::testing::{TestDatabase, configured, on_each_database};
 
 use super::index::{RevocationIndex, TokenFacts};
-use super::{Indexed, RevocationEvent, Revoke, StoredEvent};
+use super::{Indexed, RevocationEvent, Revoke, StoredEvent, sql};
 use crate::authz::Allowed;
+use crate::error::Error;
+use crate::freshness::Ref;
 use crate::testing::foundation;
 use crate::time::Timestamp;
 
@@ -107,11 +110,48 @@ fn ids_that_were_skipped_are_looked_for_until_they_come_or_are_too_old() {
     let (now, oldest) = (at("2023-11-14T22:13:20"), at("2023-11-01T00:00:00"));
     let mut indexed = Indexed::default();
     indexed.add(vec![stored(4000, "user=u", "2023-11-14T22:13:20")], now, oldest);
-    assert_eq!((indexed.late.len(), indexed.late.contains_key(&3999)), (1024, true));
-    indexed.add(vec![stored(3999, "user=v", "2023-11-14T22:13:20")], now, oldest);
-    assert_eq!((indexed.newest_id, indexed.late.contains_key(&3999)), (4000, false));
+    let gaps = |indexed: &Indexed| indexed.late.iter().map(|(first, gap)| (*first, gap.last)).collect::<Vec<_>>();
+    assert_eq!(gaps(&indexed), [(1, 3999)]);
+    for late in [3999, 1, 2000, 2001] {
+        indexed.add(vec![stored(late, "user=v", "2023-11-14T22:13:20")], now, oldest);
+    }
+    assert_eq!((indexed.newest_id, gaps(&indexed)), (4000, vec![(2, 1999), (2002, 3998)]));
     indexed.add(vec![stored(4002, "user=w", "2023-11-14T22:13:20")], now.plus_seconds(301), oldest);
-    assert_eq!(indexed.late.keys().copied().collect::<Vec<_>>(), [4001]);
+    assert_eq!(gaps(&indexed), [(4001, 4001)]);
+    for event in 0..2000 {
+        indexed.add(vec![stored(4004 + 2 * event, "user=w", "2023-11-14T22:13:20")], now.plus_seconds(301), oldest);
+    }
+    assert_eq!((gaps(&indexed).len(), gaps(&indexed)[1023]), (1024, (8001, 8001)));
+}
+
+/// One transaction may revoke for each member of a large group, and commit after another that began later.
+#[tokio::test]
+async fn events_of_a_large_transaction_that_commits_late_are_seen() {
+    for dialect in configured().into_iter().filter(|dialect| *dialect != Dialect::Sqlite) {
+        let test = TestDatabase::new(dialect).await.unwrap();
+        let foundation = &foundation(&test.db, "");
+        let (revoke, reader) = (&Revoke::new(foundation.clone()), Revoke::new(foundation.clone()));
+        let sees = async || {
+            let moment = foundation.freshness.observe().await.unwrap();
+            reader.is_revoked(&facts(), moment).await.unwrap()
+        };
+        let now = foundation.time.now();
+        assert!(!sees().await);
+        let wrote = test.db.write(|tx| {
+            let sees = &sees;
+            Box::pin(async move {
+                let members = (0..1500).map(|number| event(&format!("user={number}")));
+                let events: Vec<_> = [event("user=u")].into_iter().chain(members).collect();
+                sql::insert(tx, &events, now).await?;
+                tx.touch(Ref::Revocations.into());
+                revoke.revoke(&[event("user=another")]).await?;
+                assert!(!sees().await, "it is not committed");
+                Ok::<_, Error>(())
+            })
+        });
+        wrote.await.unwrap();
+        assert!(sees().await);
+    }
 }
 
 #[test]
