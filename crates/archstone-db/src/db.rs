@@ -48,18 +48,7 @@ impl Db {
     /// [`DbError::Configuration`] for what is wrong with the URL, [`DbError::Unavailable`] when it cannot be reached.
     pub async fn connect(url: &SqlUrl, options: &ConnectOptions) -> Result<Self, DbError> {
         let (url, private) = give_file(url)?;
-        let db = Self(Arc::new(Inner {
-            pool: Pool::new(&url, options)?,
-            dialect: url.dialect(),
-            clock: Clock::new(&url, options)?,
-            options: options.clone(),
-            writer: options.writer.clone().unwrap_or_else(host_name),
-            sole_writer: (url.dialect() == Dialect::Sqlite).then(|| Arc::new(Semaphore::new(1))),
-            statements: AtomicU64::new(0),
-            #[cfg(any(test, feature = "testing"))]
-            recorded: std::sync::Mutex::new(None),
-            _private: private,
-        }));
+        let db = Self::unconnected(&url, options, Clock::new(&url, options)?, private)?;
         let mut attempt = 0;
         loop {
             match db.ping().await {
@@ -72,6 +61,40 @@ impl Db {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Makes connections when they are needed.
+    fn unconnected(
+        url: &SqlUrl,
+        options: &ConnectOptions,
+        clock: Clock,
+        private: Option<tempfile::TempDir>,
+    ) -> Result<Self, DbError> {
+        Ok(Self(Arc::new(Inner {
+            pool: Pool::new(url, options)?,
+            dialect: url.dialect(),
+            clock,
+            options: options.clone(),
+            writer: options.writer.clone().unwrap_or_else(host_name),
+            sole_writer: (url.dialect() == Dialect::Sqlite).then(|| Arc::new(Semaphore::new(1))),
+            statements: AtomicU64::new(0),
+            #[cfg(any(test, feature = "testing"))]
+            recorded: std::sync::Mutex::new(None),
+            _private: private,
+        })))
+    }
+
+    /// A database that has nothing but a clock, of these readings, and the task that answers for it.
+    ///
+    /// # Errors
+    /// None that is known.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn of_clock(
+        readings: impl crate::testing::Readings + 'static,
+    ) -> Result<(Self, impl Future<Output = ()> + Send), DbError> {
+        let (clock, answering) = Clock::of(readings);
+        let db = Self::unconnected(&SqlUrl::parse("sqlite:////nowhere")?, &ConnectOptions::default(), clock, None)?;
+        Ok((db, answering))
     }
 
     /// Which of the three databases it is.

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use tokio::sync::OnceCell;
 
+pub use crate::clock::Readings;
 use crate::connection::Conn;
 use crate::pool::Pool;
 use crate::statement::Built;

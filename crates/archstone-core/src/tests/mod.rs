@@ -4,6 +4,7 @@ mod coherence;
 mod cold;
 mod ec2;
 mod external;
+mod interleavings;
 mod issuing;
 mod lockout;
 mod login;

@@ -68,6 +68,25 @@ pub struct Change {
     pub reference: String,
 }
 
+/// Where the task that answers all who ask gets its answers: the database, or in a test a model of one.
+pub trait Readings: Send {
+    /// Reads the clock now.
+    fn read(&mut self) -> impl Future<Output = Result<Arc<ClockReading>, DbError>> + Send;
+
+    /// What was touched after `since` and up to `now`.
+    fn changes(
+        &mut self,
+        since: Arc<ClockReading>,
+        now: Arc<ClockReading>,
+    ) -> impl Future<Output = Result<Changes, DbError>> + Send;
+
+    /// Ends in order: nobody asks any more.
+    fn close(&mut self) -> impl Future<Output = ()> + Send;
+
+    /// Ends at once.
+    fn abandon(&mut self);
+}
+
 impl ClockReading {
     /// Whether everything that this reading saw, `other` saw too.
     pub fn is_not_after(&self, other: &ClockReading) -> bool {
@@ -89,8 +108,16 @@ impl Clock {
         let (requests, queue) = mpsc::channel(QUEUE);
         let reads = Arc::new(AtomicU64::new(0));
         let last = Arc::new(LastReading::default());
-        tokio::spawn(reader::Reader::new(url, options, Arc::clone(&last), Arc::clone(&reads))?.serve(queue));
+        let reader = reader::Reader::new(url, options, Arc::clone(&last), Arc::clone(&reads))?;
+        tokio::spawn(reader::serve(reader, queue));
         Ok(Self { requests, last, reads })
+    }
+
+    /// A clock of these readings, and the task that answers for it.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn of(readings: impl Readings + 'static) -> (Self, impl Future<Output = ()> + Send) {
+        let (requests, queue) = mpsc::channel(QUEUE);
+        (Self { requests, last: Arc::default(), reads: Arc::default() }, reader::serve(readings, queue))
     }
 
     /// How often the database was asked for a reading.

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 
 use super::wal::{LastReading, WalIndex};
 use super::writer::BEGAN;
-use super::{Change, Changes, ClockReading, Request};
+use super::{Change, Changes, ClockReading, Readings, Request};
 use crate::connection::Conn;
 use crate::pool::Pool;
 use crate::statement::Built;
@@ -44,6 +44,72 @@ pub(super) struct Reader {
     reads: Arc<AtomicU64>,
 }
 
+/// Answers until the last [`super::Clock`] is gone.
+pub(super) async fn serve(mut readings: impl Readings, mut queue: mpsc::Receiver<Request>) {
+    let mut waiting = Vec::new();
+    // Everyone in the queue at this point came before the read that follows.
+    while queue.recv_many(&mut waiting, super::QUEUE).await > 0 {
+        // The first to ask wakes this task; whoever else is about to ask joins its reading instead of the next one.
+        tokio::task::yield_now().await;
+        while let Ok(request) = queue.try_recv() {
+            waiting.push(request);
+        }
+        let (mut readers, mut closers) = (Vec::new(), Vec::new());
+        for request in waiting.drain(..) {
+            match request {
+                Request::Read(reply) => readers.push(reply),
+                Request::Changes { since, now, reply } => {
+                    // Whoever asked may have given up.
+                    reply.send(readings.changes(since, now).await).ok();
+                }
+                Request::Close(reply) => closers.push(reply),
+            }
+        }
+        readers.retain(|reply| !reply.is_closed());
+        if !readers.is_empty() {
+            let reading = readings.read().await;
+            for reply in readers {
+                reply.send(reading.clone()).ok();
+            }
+        }
+        if !closers.is_empty() {
+            readings.close().await;
+            for reply in closers {
+                reply.send(()).ok();
+            }
+            return;
+        }
+    }
+    readings.abandon();
+}
+
+impl Readings for Reader {
+    async fn read(&mut self) -> Result<Arc<ClockReading>, DbError> {
+        self.with_connection(|reader| Box::pin(reader.read_now())).await
+    }
+
+    async fn changes(&mut self, since: Arc<ClockReading>, now: Arc<ClockReading>) -> Result<Changes, DbError> {
+        self.with_connection(|reader| {
+            let (since, now) = (Arc::clone(&since), Arc::clone(&now));
+            Box::pin(async move { reader.changes_between(&since, &now).await })
+        })
+        .await
+    }
+
+    async fn close(&mut self) {
+        self.wal.forget();
+        drop(self.conn.take());
+        self.pool.close().await;
+    }
+
+    fn abandon(&mut self) {
+        self.wal.forget();
+        if let Some(conn) = self.conn.take() {
+            conn.discard();
+        }
+    }
+}
+
 impl Reader {
     pub(super) fn new(
         url: &SqlUrl,
@@ -64,56 +130,6 @@ impl Reader {
             wal: WalIndex::new(url.sqlite_path(), last),
             reads,
         })
-    }
-
-    /// Until the last [`super::Clock`] is gone.
-    pub(super) async fn serve(mut self, mut queue: mpsc::Receiver<Request>) {
-        let mut waiting = Vec::new();
-        // Everyone in the queue at this point came before the read that follows.
-        while queue.recv_many(&mut waiting, super::QUEUE).await > 0 {
-            // The first to ask wakes this task; whoever else is about to ask joins its reading instead of the next one.
-            tokio::task::yield_now().await;
-            while let Ok(request) = queue.try_recv() {
-                waiting.push(request);
-            }
-            let (mut readers, mut closers) = (Vec::new(), Vec::new());
-            for request in waiting.drain(..) {
-                match request {
-                    Request::Read(reply) => readers.push(reply),
-                    Request::Changes { since, now, reply } => {
-                        let changes = self
-                            .with_connection(|reader| {
-                                let (since, now) = (Arc::clone(&since), Arc::clone(&now));
-                                Box::pin(async move { reader.changes(&since, &now).await })
-                            })
-                            .await;
-                        // Whoever asked may have given up.
-                        reply.send(changes).ok();
-                    }
-                    Request::Close(reply) => closers.push(reply),
-                }
-            }
-            readers.retain(|reply| !reply.is_closed());
-            if !readers.is_empty() {
-                let reading = self.with_connection(|reader| Box::pin(reader.read())).await;
-                for reply in readers {
-                    reply.send(reading.clone()).ok();
-                }
-            }
-            if !closers.is_empty() {
-                self.wal.forget();
-                drop(self.conn.take());
-                self.pool.close().await;
-                for reply in closers {
-                    reply.send(()).ok();
-                }
-                return;
-            }
-        }
-        self.wal.forget();
-        if let Some(conn) = self.conn.take() {
-            conn.discard();
-        }
     }
 
     /// A connection that turns out to be dead is replaced once.
@@ -154,7 +170,7 @@ impl Reader {
         })
     }
 
-    async fn read(&mut self) -> Result<Arc<ClockReading>, DbError> {
+    async fn read_now(&mut self) -> Result<Arc<ClockReading>, DbError> {
         self.reads.fetch_add(1, Ordering::Relaxed);
         // Both before the tables: what is committed in between is then read twice rather than never.
         let look = self.wal.look();
@@ -211,7 +227,7 @@ impl Reader {
         row.map(|row| row.get("data_version")).transpose()
     }
 
-    async fn changes(&mut self, since: &ClockReading, now: &ClockReading) -> Result<Changes, DbError> {
+    async fn changes_between(&mut self, since: &ClockReading, now: &ClockReading) -> Result<Changes, DbError> {
         let Some(moved) = moved(since, now) else { return Ok(Changes::Forgotten) };
         if moved.is_empty() {
             return Ok(Changes::Known(Vec::new()));
