@@ -19,6 +19,7 @@ const OWN: &[(&str, &str, bool, Option<&str>)] = &[
     ("lockout_ipv6_prefix", "Integer(min=16, max=128)", false, Some("64")),
     ("memory_for_caches", "String", false, None),
     ("max_request_header_size", "Integer(min=1024, max=1048576)", false, Some("16384")),
+    ("max_requests", "Integer(min=1, max=1000000)", false, Some("2000")),
     ("remember_verified_password_for", "Float(min=0, max=3600)", false, Some("60.0")),
     ("remote_domain_header", "String", false, None),
     ("remote_user_header", "String", false, None),
@@ -26,9 +27,12 @@ const OWN: &[(&str, &str, bool, Option<&str>)] = &[
     ("workers", "Integer(min=1, max=1024)", false, None),
 ];
 
-/// Options for what the reference no longer has: group, name, type, default.
-const FORMER: &[(&str, &str, &str, &str)] =
-    &[("catalog", "template_file", "String", "default_catalog.templates"), ("v2", "enabled", "Boolean", "false")];
+/// Ours in other sections, some for what the reference no longer has: group, name, type, default.
+const ELSEWHERE: &[(&str, &str, &str, &str)] = &[
+    ("cache", "serve_stale_for", "Float(min=0, max=86400)", "0.0"),
+    ("catalog", "template_file", "String", "default_catalog.templates"),
+    ("v2", "enabled", "Boolean", "false"),
+];
 
 /// Every option that the program knows, among them one `[auth] <method>` for each method that `sources`
 /// configure, as the reference registers them when it runs.
@@ -42,7 +46,7 @@ pub(crate) fn schema(sources: &Sources) -> Schema {
         let default = default.map_or(DefaultValue::Value(Value::None), |text| DefaultValue::Text(text.to_owned()));
         schema.add(Opt { multi, default, ..Opt::new("archstone", name, ty) });
     }
-    for &(group, name, ty, default) in FORMER {
+    for &(group, name, ty, default) in ELSEWHERE {
         let ty = ty.parse().expect("the table above is read by a test");
         let default = DefaultValue::Text(default.to_owned());
         schema.add(Opt { default, ..Opt::new(group, name, ty) });
@@ -142,7 +146,7 @@ mod tests {
 
     #[test]
     fn all_options_of_the_reference_are_known() {
-        let former = |group: &str, name: &str| FORMER.iter().any(|row| (row.0, row.1) == (group, name));
+        let former = |group: &str, name: &str| ELSEWHERE.iter().any(|row| (row.0, row.1) == (group, name));
         let schema = all();
         let reference = schema.options().filter(|opt| opt.group != "archstone" && !former(&opt.group, &opt.name));
         assert_eq!(reference.count(), 412);

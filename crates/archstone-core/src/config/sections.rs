@@ -208,6 +208,8 @@ sections! {
         remember_verified_password_for: f64,
         /// What all caches together may take; default: a tenth of the machine's or its control group's memory.
         memory_for_caches: Option<MemorySize>,
+        /// Most requests under way at once; further ones are refused.
+        max_requests: usize,
         /// Most bytes of a request's head.
         max_request_header_size: usize,
         /// Seconds for which an answer from memory may miss a write of another program on the same
@@ -237,6 +239,11 @@ sections! {
         methods: Vec<String>,
         /// Where the name of an external user is looked for: `DefaultDomain` or `Domain`.
         external: Option<String>,
+    }
+    /// `[cache]`: ours alone, memory needs none of the reference's.
+    cache: CacheSection, "cache" {
+        /// Seconds for which tokens in memory may be validated while the database does not answer.
+        serve_stale_for: f64,
     }
     /// `[catalog]`
     catalog: CatalogSection, "catalog" {

@@ -108,6 +108,7 @@ const ROWS: &[(&str, &str, Support)] = &[
     ("auth", "additional_primary_auth_methods", NoEffect("there are no methods besides the built-in ones")),
     ("auth", "external", Only(&["default", "DefaultDomain", "Domain"])),
     ("auth", "*", Only(&["default"])),
+    ("cache", "serve_stale_for", Works),
     ("cache", "*", NoEffect(CACHE)),
     ("catalog", "*", Works),
     ("cors", "*", Works),

@@ -8,6 +8,7 @@ mod interleavings;
 mod issuing;
 mod lockout;
 mod login;
+mod outage;
 mod receipts;
 mod report;
 mod tokens;
@@ -105,11 +106,13 @@ impl Cloud {
              [fernet_tokens]\nkey_repository = {folder}/keys\n[fernet_receipts]\nkey_repository = {folder}/keys\n\
              [credential]\nkey_repository = {folder}/credential-keys\n{further}"
         );
+        let standard = foundation(&db, &config);
+        let stale = Duration::from_secs_f64(standard.config.cache.serve_stale_for);
         let foundation = Foundation {
             time: self.time.clone(),
             // An hour: what is noticed is noticed by the clock, and not because it was forgotten.
-            freshness: Freshness::new(db.clone(), Duration::from_hours(1)),
-            ..foundation(&db, &config)
+            freshness: Freshness::serving_stale(db.clone(), Duration::from_hours(1), stale),
+            ..standard
         };
         keys::set_up_all(&foundation.config).unwrap();
         Core::new(foundation).unwrap()

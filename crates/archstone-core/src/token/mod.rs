@@ -302,20 +302,21 @@ impl Token {
         }
     }
 
-    /// Reads the clock: whatever was committed before this call, [`Token::validate_at`] knows.
+    /// Reads the clock for validations: whatever was committed before this call, [`Token::validate_at`] knows, unless
+    /// the database does not answer and `[cache] serve_stale_for` lets it be as of its last answer.
     ///
     /// # Errors
     /// Unavailable when the database does not answer.
     pub async fn observe(&self) -> Result<Moment> {
-        self.foundation.freshness.observe().await
+        self.foundation.freshness.observe_or_stale().await
     }
 
-    /// Validates a token as of now.
+    /// Validates a token as of now, never of before.
     ///
     /// # Errors
-    /// As [`Token::validate_at`] and [`Token::observe`].
+    /// As [`Token::validate_at`]; unavailable when the database does not answer.
     pub async fn validate(&self, text: &str, validation: Validation) -> Result<Arc<ValidatedToken>> {
-        self.validate_at(self.observe().await?, text, validation).await
+        self.validate_at(self.foundation.freshness.observe().await?, text, validation).await
     }
 
     /// Validates a token as of a moment that was observed after the request for it began: one moment is enough for all

@@ -48,6 +48,15 @@ fn serve(config: &ConfigArgs, args: &Args) -> Result<(), Refusal> {
     })
 }
 
+/// Each connection is a file descriptor, and what a process may have at first (often 1,024) is less than it may ask for.
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
+}
+
 /// The limits that the configuration sets to a connection.
 pub(crate) fn limits(config: &Config) -> Limits {
     Limits { max_header_bytes: config.archstone.max_request_header_size }
@@ -80,6 +89,7 @@ pub(crate) async fn serve_core(core: Arc<Core>, listeners: Vec<TcpListener>, lim
     for listener in &listeners {
         tracing::info!("listening on http://{}", listener.local_addr()?);
     }
+    raise_descriptor_limit();
     let watching = core.watch();
     http::serve(listeners, Arc::new(app), limits, stop_signal()?).await;
     drop(watching);

@@ -161,10 +161,13 @@ pub(crate) async fn open_on(config: Config, db: Db) -> Result<Arc<Core>, Refusal
     schema::check(&db).await?.require_current()?;
     let policy = load_policy(&config)?;
     let remote = RemotePolicy::new(&config.oslo_policy).map_err(|error| Refusal(error.to_string()))?;
-    let bound = Duration::try_from_secs_f64(config.archstone.foreign_write_bound)
-        .map_err(|error| Refusal(format!("[archstone] foreign_write_bound: {error}")))?;
+    let seconds = |option: &str, value: f64| {
+        Duration::try_from_secs_f64(value).map_err(|error| Refusal(format!("{option}: {error}")))
+    };
+    let bound = seconds("[archstone] foreign_write_bound", config.archstone.foreign_write_bound)?;
+    let stale = seconds("[cache] serve_stale_for", config.cache.serve_stale_for)?;
     let foundation = Foundation {
-        freshness: Freshness::new(db.clone(), bound),
+        freshness: Freshness::serving_stale(db.clone(), bound, stale),
         db,
         time: TimeSource::system(),
         events: Events::default(),

@@ -4,6 +4,7 @@
 //! body is read as JSON, a body that does not fit its schema ends it before the policy is asked.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use archstone_core::Core;
 use archstone_core::authz::{Initiator, Origin};
@@ -25,6 +26,7 @@ use super::body::Body;
 use super::call::{Call, without_trailing_slash};
 use super::cors::Cors;
 use super::error::{self, ErrorContext};
+use super::gate::Gate;
 use super::guard::{self, Identified};
 use super::proxy::{external_user, peer_address, source_address};
 use super::query::Query;
@@ -35,12 +37,18 @@ use super::schema::Schemas;
 /// The header that names a request, in both directions.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-openstack-request-id");
 
+/// Seconds after which a client that was refused in an overload may try again.
+const OVERLOAD_RETRY_AFTER: u32 = 1;
+/// How long a request's body may take to come.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// Everything that answers requests; shared by all connections.
 pub(crate) struct App {
     core: Arc<Core>,
     router: Router<Vec<Route>>,
     schemas: Arc<Schemas>,
     cors: Cors,
+    gate: Gate,
 }
 
 /// What is known of the connection that a request came by.
@@ -62,7 +70,8 @@ impl App {
             router.insert(entry.path, of_path).map_err(|error| format!("{}: {error}", entry.path))?;
         }
         let cors = Cors::new(&core.config.cors);
-        Ok(App { core, router, schemas: Arc::new(Schemas::new()), cors })
+        let gate = Gate::new(core.config.archstone.max_requests);
+        Ok(App { core, router, schemas: Arc::new(Schemas::new()), cors, gate })
     }
 
     /// Answers one request. Never fails: what goes wrong is an answer too.
@@ -75,6 +84,11 @@ impl App {
         let (mut parts, body) = request.into_parts();
         parts.extensions.insert(peer);
         let parts = Arc::new(parts);
+        let Some(_under_way) = self.gate.enter() else {
+            let overload = ErrorKind::Unavailable { retry_after: OVERLOAD_RETRY_AFTER };
+            let error = Error::new(overload, "The service has too much to do. Please try again.");
+            return finish(self.error_body(&error, &parts, false), &parts, &request_id, &self.cors);
+        };
         let limit = self.core.config.oslo_middleware.max_request_body_size;
         let reply = match read_body(&parts, body, limit).await {
             Err(error) => {
@@ -160,6 +174,10 @@ impl App {
 
     fn error_reply(&self, error: &Error, parts: &Parts, middleware: bool) -> Reply {
         error::log(error, &parts.method, parts.uri.path());
+        self.error_body(error, parts, middleware)
+    }
+
+    fn error_body(&self, error: &Error, parts: &Parts, middleware: bool) -> Reply {
         let base_url = base_url(&self.core.config, parts);
         let insecure_debug = self.core.config.default.insecure_debug;
         error::reply(error, &ErrorContext { base_url: &base_url, insecure_debug, middleware })
@@ -179,7 +197,12 @@ where
     if announced.is_some_and(|length| length > limit) {
         return Err(too_large());
     }
-    match Box::pin(Limited::new(body, limit).collect()).await {
+    let reading = Box::pin(tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, limit).collect()));
+    let Ok(read) = reading.await else {
+        let seconds = BODY_TIMEOUT.as_secs();
+        return Err(Error::bad_request(format!("The request's body did not come within {seconds} seconds.")));
+    };
+    match read {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
         Err(error) => Err(Error::bad_request("The request's body could not be read.").because(error.to_string())),

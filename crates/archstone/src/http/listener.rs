@@ -14,9 +14,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use super::app::{App, Peer};
+use super::stall::CutOffWhenStalled;
 
 /// How long a client may take to send its headers.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a client may take nothing of its answer.
+const STALL_TIMEOUT: Duration = Duration::from_mins(1);
 /// How long requests under way may take to finish once a stop was asked for.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long to wait when the system has no more file descriptors for us.
@@ -95,6 +98,7 @@ fn connection(stream: TcpStream, address: SocketAddr, app: &Arc<App>, limits: Li
         .http2()
         .timer(TokioTimer::new())
         .max_header_list_size(u32::try_from(limits.max_header_bytes).unwrap_or(u32::MAX));
+    let stream = CutOffWhenStalled::new(stream, STALL_TIMEOUT);
     let connection = graceful.watch(builder.serve_connection(TokioIo::new(stream), service).into_owned());
     tokio::spawn(async move {
         if let Err(error) = connection.await {

@@ -10,6 +10,7 @@ mod call;
 mod collection;
 mod cors;
 mod error;
+mod gate;
 mod guard;
 mod listener;
 mod long_list;
@@ -21,6 +22,7 @@ mod remote_policy;
 mod reply;
 mod routes;
 mod schema;
+mod stall;
 mod subject;
 mod wire;
 

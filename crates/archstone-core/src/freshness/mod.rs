@@ -3,6 +3,8 @@
 //! Every write names what it touched ([`Ref`]) in its own transaction; a cached value names what it depends on and the
 //! clock that was read before it was loaded. It holds as long as nothing that it depends on was touched since.
 
+mod outage;
+
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
@@ -12,6 +14,7 @@ use archstone_db::triggers::{self, Triggers};
 use archstone_db::{Change, Changes, ClockReading, Db, Touch};
 use tokio::sync::Mutex;
 
+use self::outage::Outage;
 use crate::error::Result;
 use crate::id::{ApplicationCredentialId, ProjectId, TrustId, UserId};
 
@@ -132,6 +135,9 @@ struct Inner {
     foreign_write_bound: Duration,
     /// Whether triggers tell of those writers, so that the bound is not needed.
     triggers: AtomicBool,
+    /// How long memory may be used while the clock cannot be read.
+    serve_stale_for: Duration,
+    outage: Outage,
     applying: Mutex<()>,
     seen: RwLock<Seen>,
 }
@@ -155,11 +161,18 @@ impl std::fmt::Debug for Freshness {
 impl Freshness {
     /// Reads the clock of this database.
     pub fn new(db: Db, foreign_write_bound: Duration) -> Freshness {
+        Freshness::serving_stale(db, foreign_write_bound, Duration::ZERO)
+    }
+
+    /// As [`Freshness::new`], for an operator who takes an old answer for better than none while the database is away.
+    pub fn serving_stale(db: Db, foreign_write_bound: Duration, serve_stale_for: Duration) -> Freshness {
         let seen = Seen { reading: Arc::default(), epoch: 0, forgotten: 0, touched: HashMap::new() };
         Freshness(Arc::new(Inner {
             db,
             foreign_write_bound,
             triggers: AtomicBool::new(false),
+            serve_stale_for,
+            outage: Outage::default(),
             applying: Mutex::new(()),
             seen: RwLock::new(seen),
         }))
@@ -195,6 +208,38 @@ impl Freshness {
                 Err(error) => tracing::warn!("looking for the triggers: {}", error.detail_text()),
             }
             tokio::time::sleep(LOOK_FOR_TRIGGERS_EVERY).await;
+        }
+    }
+
+    /// As [`Freshness::observe`]. While the clock cannot be read, for `[cache] serve_stale_for` after it last was, the
+    /// moment of the last reading: for validations, which may then miss what was written since.
+    ///
+    /// # Errors
+    /// As [`Freshness::observe`], once that time is over.
+    pub async fn observe_or_stale(&self) -> Result<Moment> {
+        let longest = self.0.serve_stale_for;
+        if longest.is_zero() {
+            return self.observe().await;
+        }
+        if self.0.outage.waits_for_next_try(longest) {
+            return Ok(self.stamp());
+        }
+        match self.observe().await {
+            Ok(moment) => {
+                self.0.outage.end();
+                Ok(moment)
+            }
+            Err(error) => match self.0.outage.go_on(longest) {
+                Some(left) => {
+                    tracing::warn!(
+                        seconds_left = left.as_secs(),
+                        "answering from memory, the database does not answer: {}",
+                        error.detail_text()
+                    );
+                    Ok(self.stamp())
+                }
+                None => Err(error),
+            },
         }
     }
 
@@ -235,8 +280,11 @@ impl Freshness {
     /// Whether something loaded at `stamp` still holds, as far as the last reading of the clock tells.
     pub fn holds<'a>(&self, stamp: Moment, depends_on: impl IntoIterator<Item = &'a Ref>) -> bool {
         let bounded = !self.0.triggers.load(Ordering::Relaxed);
-        if bounded && stamp.taken_at.elapsed() > self.0.foreign_write_bound {
-            return false;
+        if bounded {
+            let stale = if self.0.outage.lasts() { self.0.serve_stale_for } else { Duration::ZERO };
+            if stamp.taken_at.elapsed() > self.0.foreign_write_bound.saturating_add(stale) {
+                return false;
+            }
         }
         let seen = self.seen();
         if stamp.epoch == seen.epoch {
