@@ -113,9 +113,9 @@ impl Core {
         };
         let mut patch = UserPatch::default();
         let (user_id, enabled) = (user.id.clone(), user.enabled);
-        let moment = self.token.observe().await?;
-        let user = self.identity.find_user(moment, &user_id).await?;
-        let proven = Box::pin(self.identity.authenticate_password(moment, user, wanted.password.clone(), None)).await;
+        let as_of = self.foundation.observe().await?;
+        let user = self.identity.find_user(as_of.moment, &user_id).await?;
+        let proven = Box::pin(self.identity.authenticate_password(as_of, user, wanted.password.clone(), None)).await;
         match proven.map_err(Error::from) {
             // Nothing else runs here that would write the day.
             Ok(_) => self.identity.write_activity().await?,

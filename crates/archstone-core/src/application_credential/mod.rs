@@ -4,11 +4,13 @@
 mod access_rule;
 mod create;
 mod known;
+mod remembered;
 mod sql;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use archstone_db::Tx;
 
@@ -89,12 +91,15 @@ pub struct ApplicationCredentials {
     assignment: Assignment,
     /// Those that tokens need.
     credentials: known::Credentials,
+    remembered: Arc<remembered::Remembered>,
 }
 
 impl ApplicationCredentials {
     /// A door onto this foundation.
     pub fn new(foundation: Foundation, identity: Identity, assignment: Assignment) -> ApplicationCredentials {
-        ApplicationCredentials { credentials: known::credentials(&foundation), foundation, identity, assignment }
+        let credentials = known::credentials(&foundation);
+        let remembered = Arc::new(remembered::Remembered::new(&foundation));
+        ApplicationCredentials { foundation, identity, assignment, credentials, remembered }
     }
 
     /// Whose credential this is, which is what policies are asked about, whatever the path says. It needs no
@@ -166,11 +171,6 @@ impl ApplicationCredentials {
     pub(crate) async fn require_for_token(&self, id: &ApplicationCredentialId) -> Result<ApplicationCredential> {
         let found = sql::get(&self.foundation.db, id).await?;
         found.ok_or_else(|| not_found(id))
-    }
-
-    /// The credential of this name of a user.
-    pub(crate) async fn get_by_name(&self, user: &UserId, name: &str) -> Result<Option<ApplicationCredential>> {
-        sql::get_by_name(&self.foundation.db, user, name).await
     }
 
     /// 401 if the credential has ended or the secret is not its own.

@@ -48,7 +48,7 @@ impl AuthMethod for ExternalMethod {
         attempt: &'a Attempt<'_>,
     ) -> BoxFuture<'a, Result<Proof, LoginRefused>> {
         async move {
-            let moment = attempt.moment;
+            let moment = attempt.as_of.moment;
             let external = attempt
                 .circumstances
                 .external
@@ -63,7 +63,7 @@ impl AuthMethod for ExternalMethod {
             let domain = domain.filter(|domain| domain.enabled).ok_or_else(refused)?;
             let user = self.users.identity.find_user_by_name(moment, &external.name, &domain.id).await?;
             let user = user.map(|user| self.users.seen(&user)).filter(|user| user.enabled).ok_or_else(refused)?;
-            Ok::<_, Error>(Proof::of(user, moment))
+            Ok::<_, Error>(Proof::of(user, attempt.as_of))
         }
         .map_err(LoginRefused::from)
         .boxed()

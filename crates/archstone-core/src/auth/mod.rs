@@ -30,10 +30,11 @@ use crate::config::UrlSafe;
 use crate::credential::Credentials;
 use crate::error::{Error, ErrorKind, Receipt, Result};
 use crate::events::{AUTHENTICATE, Event};
-use crate::foundation::Foundation;
+use crate::foundation::{AsOf, Foundation};
 use crate::freshness::Moment;
 use crate::id::{ApplicationCredentialId, DomainId, ProjectId, UserId};
 use crate::identity::{FoundUser, Identity, LoginRefused, User};
+use crate::memory::Basis;
 use crate::resource::{Domain, Resource};
 use crate::time::Timestamp;
 use crate::token::{IssuedToken, NewScope, NewToken, Token};
@@ -62,7 +63,7 @@ pub struct Attempt<'a> {
     /// What comes with it.
     pub circumstances: &'a Circumstances<'a>,
     /// A reading of the clock since it began: what is looked up is as of then, or later.
-    pub moment: Moment,
+    pub as_of: AsOf,
 }
 
 /// What a method has proven.
@@ -71,7 +72,7 @@ pub struct Proof {
     /// Whose identity.
     pub user: User,
     /// As of when; later than the login's own moment where proving it took long.
-    pub moment: Moment,
+    pub as_of: AsOf,
     /// The methods behind it besides its own name: those of the token that is rescoped.
     pub methods: Vec<String>,
     /// An expiry that the new token keeps.
@@ -83,8 +84,8 @@ pub struct Proof {
 }
 
 impl Proof {
-    fn of(user: User, moment: Moment) -> Proof {
-        Proof { user, moment, methods: Vec::new(), expires_at: None, chain: None, application_credential: None }
+    fn of(user: User, as_of: AsOf) -> Proof {
+        Proof { user, as_of, methods: Vec::new(), expires_at: None, chain: None, application_credential: None }
     }
 }
 
@@ -216,9 +217,9 @@ impl Auth {
         if let Some(unknown) = request.methods.iter().find(|(name, _)| !self.methods.contains_key(name.as_str())) {
             return Err(self.not_supported(&unknown.0));
         }
-        let moment = self.token.observe().await?;
-        let proofs = self.prove(&Attempt { request: &request, circumstances, moment }).await?;
-        let mut login = Login::reconcile(&request, moment, proofs)?;
+        let as_of = self.foundation.observe().await?;
+        let proofs = self.prove(&Attempt { request: &request, circumstances, as_of }).await?;
+        let mut login = Login::reconcile(&request, as_of, proofs)?;
         let trust = self.trust(&request, &login).await?;
         let scope = self.scope(&request, &login, trust.as_ref()).await?;
         if let Some(receipt) = circumstances.receipt {
@@ -228,15 +229,18 @@ impl Auth {
         let application_credential = login.application_credential.map(|proven| (proven.id, proven.expires_at));
         let issued = self
             .token
-            .issue(NewToken {
-                user_id: login.user.id,
-                methods: login.methods,
-                scope,
-                expires_at: login.expires_at,
-                chain: login.chain,
-                application_credential,
-                trust: trust.as_ref().map(|trust| (trust.id.clone(), trust.expires_at)),
-            })
+            .issue_as_of(
+                NewToken {
+                    user_id: login.user.id,
+                    methods: login.methods,
+                    scope,
+                    expires_at: login.expires_at,
+                    chain: login.chain,
+                    application_credential,
+                    trust: trust.as_ref().map(|trust| (trust.id.clone(), trust.expires_at)),
+                },
+                login.as_of,
+            )
             .await
             .map_err(gone_meanwhile)?;
         // Only a login that succeeds uses it, and before anybody sees the token.
@@ -330,7 +334,7 @@ impl Auth {
         if rules.are_fulfilled_by(&login.methods) {
             return Ok(());
         }
-        let domain = self.resource.domain_at(login.moment, &user.domain_id).await?;
+        let domain = self.resource.domain_at(login.as_of.moment, &user.domain_id).await?;
         let domain = domain.ok_or_else(|| Error::unauthorized("the user's domain is gone"))?;
         let receipt = self.receipts.seal(&user.id, &login.methods, self.foundation.time.now())?;
         let body = json!({
@@ -352,7 +356,7 @@ impl Auth {
     }
 
     async fn scope(&self, request: &AuthRequest, login: &Login, trust: Option<&Trust>) -> Result<NewScope> {
-        let moment = login.moment;
+        let moment = login.as_of.moment;
         if let Some(credential) = &login.application_credential {
             // An application credential cannot choose: it is for one project.
             return match &credential.project_id {
@@ -413,10 +417,14 @@ impl Auth {
         if !self.resource.domain_at(moment, domain_id).await?.is_some_and(|domain| domain.enabled) {
             return Ok(NewScope::Unscoped);
         }
-        let groups = self.identity.list_group_ids_of_user(&user.id).await?;
-        let assigned = self.assignment.assigned_on_project(&user.id, &groups, &project).await?;
-        let graph = self.assignment.role_graph().await?;
-        if graph.global(graph.expand(assigned)).is_empty() {
+        let Some(place) = self.resource.place_at(moment, id).await?.value else { return Ok(NewScope::Unscoped) };
+        let Some(user) = self.identity.token_user_at(moment, &user.id).await?.value else {
+            return Ok(NewScope::Unscoped);
+        };
+        let groups: Vec<_> = user.groups(self.foundation.time.now()).cloned().collect();
+        let mut basis = Basis::default();
+        let assigned = self.assignment.assigned_on_project_at(moment, &mut basis, &user.id, &groups, &place).await?;
+        if self.assignment.role_graph_at(moment).await?.value.effective(&assigned).is_empty() {
             return Ok(NewScope::Unscoped);
         }
         Ok(NewScope::Project(project.id.clone()))
@@ -472,7 +480,7 @@ fn named_user(payload: &Map<String, Value>) -> Map<String, Value> {
 struct Login {
     user: User,
     /// The latest of what the methods have proven it as of.
-    moment: Moment,
+    as_of: AsOf,
     methods: Vec<String>,
     expires_at: Option<Timestamp>,
     chain: Option<AuditId>,
@@ -482,12 +490,12 @@ struct Login {
 impl Login {
     /// All methods must speak of the same user; of several expiries the earliest counts
     /// (`keystone.auth.core.AuthContext`).
-    fn reconcile(request: &AuthRequest, moment: Moment, proofs: Vec<(String, Proof)>) -> Result<Login> {
+    fn reconcile(request: &AuthRequest, as_of: AsOf, proofs: Vec<(String, Proof)>) -> Result<Login> {
         let mut login: Option<Login> = None;
         for (name, proof) in proofs {
             let login = login.get_or_insert_with(|| Login {
                 user: proof.user.clone(),
-                moment,
+                as_of,
                 methods: Vec::new(),
                 expires_at: None,
                 chain: None,
@@ -496,7 +504,7 @@ impl Login {
             if login.user.id != proof.user.id {
                 return Err(Error::unauthorized("the methods of the request prove different users"));
             }
-            login.moment = login.moment.max(proof.moment);
+            login.as_of = login.as_of.max(proof.as_of);
             for method in std::iter::once(name).chain(proof.methods) {
                 login.add_method(method);
             }

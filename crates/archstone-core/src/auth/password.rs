@@ -20,12 +20,12 @@ impl AuthMethod for PasswordMethod {
         attempt: &'a Attempt<'_>,
     ) -> BoxFuture<'a, Result<Proof, LoginRefused>> {
         async move {
-            let user = self.users.find("password", payload, attempt.moment).await?;
+            let user = self.users.find("password", payload, attempt.as_of.moment).await?;
             let password = payload.get("user").and_then(|user| user.get("password")).and_then(Value::as_str);
             let password = Password::new(password.unwrap_or_default().to_owned());
             let source = attempt.circumstances.initiator.source;
-            let proven = self.users.identity.authenticate_password(attempt.moment, user, password, source).await?;
-            Ok(Proof::of(proven.user, proven.moment))
+            let proven = self.users.identity.authenticate_password(attempt.as_of, user, password, source).await?;
+            Ok(Proof::of(proven.user, proven.as_of))
         }
         .boxed()
     }

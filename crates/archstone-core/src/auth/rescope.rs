@@ -25,7 +25,7 @@ impl AuthMethod for TokenMethod {
     ) -> BoxFuture<'a, Result<Proof, LoginRefused>> {
         async move {
             let id = payload.get("id").and_then(Value::as_str).ok_or_else(|| Error::missing("id", "token"))?;
-            let token = self.token.validate_at(attempt.moment, id, Validation::default()).await?;
+            let token = self.token.validate_at(attempt.as_of.moment, id, Validation::default()).await?;
             let narrower = matches!(attempt.request.scope, RequestedScope::Project(_) | RequestedScope::Domain(_));
             if token.scope() == Scope::System && narrower {
                 return Err(Error::forbidden("a system token does not become one of a project or domain"));
@@ -34,14 +34,14 @@ impl AuthMethod for TokenMethod {
             if !self.allow_scoped && token.scope() != Scope::Unscoped {
                 return Err(Error::forbidden("[token] allow_rescope_scoped_token forbids rescoping a scoped token"));
             }
-            let user = self.users.identity.user_at(attempt.moment, token.actor_id()).await?;
+            let user = self.users.identity.user_at(attempt.as_of.moment, token.actor_id()).await?;
             let user = user.ok_or_else(|| Error::not_found("user", token.actor_id()))?;
             // The expiry is kept, so that nobody renews a login for ever without proving who they are.
             Ok(Proof {
                 methods: token.payload.methods.iter().map(ToString::to_string).collect(),
                 expires_at: Some(token.expires_at),
                 chain: Some(token.payload.audit_ids.chain()),
-                ..Proof::of(user, attempt.moment)
+                ..Proof::of(user, attempt.as_of)
             })
         }
         .map_err(LoginRefused::from)

@@ -34,7 +34,7 @@ impl AuthMethod for TotpMethod {
         attempt: &'a Attempt<'_>,
     ) -> BoxFuture<'a, Result<Proof, LoginRefused>> {
         async move {
-            let user = self.users.find("totp", payload, attempt.moment).await?;
+            let user = self.users.find("totp", payload, attempt.as_of.moment).await?;
             let user = user.map(|user| self.users.seen(&user)).filter(|user| user.enabled);
             let passcode = payload.get("user").and_then(|user| user.get("passcode")).and_then(Value::as_str);
             let passcode = passcode.unwrap_or_default();
@@ -49,7 +49,7 @@ impl AuthMethod for TotpMethod {
             match proven {
                 Ok(user) => {
                     identity.forget_wrong_passcodes(&lock).await?;
-                    Ok(Proof::of(user.clone(), attempt.moment))
+                    Ok(Proof::of(user.clone(), attempt.as_of))
                 }
                 Err(why) => {
                     identity.count_wrong_passcode(&lock).await?;

@@ -95,7 +95,7 @@ impl Identity {
     }
 
     /// Whether a login of this day was noted, which what is in memory of the user need not know yet.
-    pub(super) fn was_active_on(&self, id: &UserId, day: NaiveDate) -> bool {
+    pub(crate) fn was_active_on(&self, id: &UserId, day: NaiveDate) -> bool {
         self.activity.lock().is_known(id, day)
     }
 

@@ -17,6 +17,7 @@ use super::{FoundUser, Identity, User, UserOption, UserOptions};
 use crate::authz::Allowed;
 use crate::error::{Error, Result};
 use crate::events::{AUTHENTICATE, Event};
+use crate::foundation::AsOf;
 use crate::freshness::{Moment, Ref};
 use crate::id::UserId;
 use crate::time::Timestamp;
@@ -27,7 +28,7 @@ pub(crate) struct LoggedIn {
     /// Who.
     pub(crate) user: User,
     /// As of when: later than when the login began, if its password had to be hashed.
-    pub(crate) moment: Moment,
+    pub(crate) as_of: AsOf,
 }
 
 /// What a password proved.
@@ -77,14 +78,14 @@ impl Identity {
     /// notes the day.
     pub(crate) async fn authenticate_password(
         &self,
-        moment: Moment,
+        as_of: AsOf,
         user: Option<FoundUser>,
         password: Password,
         source: Option<IpAddr>,
     ) -> Result<LoggedIn, LoginRefused> {
-        let (stored, proven, moment) = self.prove(moment, user, password, source).await?;
+        let (stored, proven, as_of) = self.prove(as_of, user, password, source).await?;
         match proven {
-            Proven::Valid => Ok(LoggedIn { user: self.user_from(StoredUser::clone(&stored)), moment }),
+            Proven::Valid => Ok(LoggedIn { user: self.user_from(StoredUser::clone(&stored)), as_of }),
             Proven::Expired => Err(LoginRefused {
                 error: password_expired(&stored.id),
                 reason: Some((401, format!("The password of the user {} has expired.", stored.id))),
@@ -104,9 +105,9 @@ impl Identity {
         original: Password,
         new: Password,
     ) -> Result<PreparedPasswordChange> {
-        let moment = self.foundation.freshness.observe().await?;
-        let user = self.find_user(moment, id).await?;
-        let (user, ..) = match self.prove(moment, user, original, allowed.initiator().source).await {
+        let as_of = self.foundation.observe().await?;
+        let user = self.find_user(as_of.moment, id).await?;
+        let (user, ..) = match self.prove(as_of, user, original, allowed.initiator().source).await {
             Ok(proven) => proven,
             Err(refused) => {
                 self.report_failed_login(allowed, id, &refused);
@@ -150,31 +151,31 @@ impl Identity {
     /// and a write.
     async fn prove(
         &self,
-        moment: Moment,
+        as_of: AsOf,
         user: Option<FoundUser>,
         password: Password,
         source: Option<IpAddr>,
-    ) -> Result<(Arc<StoredUser>, Proven, Moment), LoginRefused> {
+    ) -> Result<(Arc<StoredUser>, Proven, AsOf), LoginRefused> {
         let hash = user.as_ref().and_then(|user| user.stored.current_hash().map(ToOwned::to_owned));
         // Also for a locked account, or none, whose answer must not come sooner.
         let compared = match &hash {
             Some(hash) => self.compare_secret(password.clone(), hash).await?,
             None => self.verify_nothing(password.clone()).await.map(|()| Compared::Wrong)?,
         };
-        let moment = match compared {
-            Compared::RightAMomentAgo => moment,
+        let as_of = match compared {
+            Compared::RightAMomentAgo => as_of,
             // What was committed while it was hashed counts: other failures, another password.
-            Compared::Right | Compared::Wrong => self.foundation.freshness.observe().await?,
+            Compared::Right | Compared::Wrong => self.foundation.observe().await?,
         };
         let is_same = |user: &StoredUser| user.current_hash() == hash.as_deref();
         let user = match user {
             Some(before) if compared.is_right() => {
-                let now = self.find_user(moment, before.id()).await?;
+                let now = self.find_user(as_of.moment, before.id()).await?;
                 if let Some(now) = now.as_ref().filter(|now| is_same(&now.stored))
-                    && let Some(lock) = self.remembered_lock(moment, &now.stored, source).await?
+                    && let Some(lock) = self.remembered_lock(as_of.moment, &now.stored, source).await?
                 {
                     self.note_success(&now.stored, lock, source).await?;
-                    return Ok((Arc::clone(&now.stored), Proven::Valid, moment));
+                    return Ok((Arc::clone(&now.stored), Proven::Valid, as_of));
                 }
                 now.map(|now| FoundUser { from_memory: now.from_memory && before.from_memory, ..now })
             }
@@ -189,7 +190,7 @@ impl Identity {
         };
         let matches = compared.is_right() && stored.as_deref().is_some_and(is_same);
         let (stored, proven) = self.decide(stored, matches, &password, source).await?;
-        Ok((stored, proven, moment))
+        Ok((stored, proven, as_of))
     }
 
     /// What a login whose password is right left to be said of its failures; `None` if it must be refused, or so it seems.

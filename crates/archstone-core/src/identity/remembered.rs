@@ -28,8 +28,8 @@ impl Remembered {
         let logins = foundation.caches().logins;
         let capacity = |hundredths, entry_bytes| Capacity { bytes: logins / 100 * hundredths, entry_bytes };
         Remembered {
-            by_id: Memory::new(freshness.clone(), capacity(30, 2048)),
-            by_name: Memory::new(freshness.clone(), capacity(30, 2048)),
+            by_id: Memory::new(freshness.clone(), capacity(26, 2048)),
+            by_name: Memory::new(freshness.clone(), capacity(26, 2048)),
             failures: Memory::new(freshness.clone(), capacity(8, 512)),
         }
     }

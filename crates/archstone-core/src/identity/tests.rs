@@ -56,9 +56,9 @@ impl Case {
     }
 
     async fn log_in(&self, id: &UserId, password: &str) -> Result<User> {
-        let moment = self.identity.foundation.freshness.observe().await?;
-        let user = self.identity.find_user(moment, id).await?;
-        Ok(self.identity.authenticate_password(moment, user, password.into(), None).await?.user)
+        let as_of = self.identity.foundation.observe().await?;
+        let user = self.identity.find_user(as_of.moment, id).await?;
+        Ok(self.identity.authenticate_password(as_of, user, password.into(), None).await?.user)
     }
 
     async fn list(&self, query: &ListQuery) -> Result<Page<User>> {
@@ -429,9 +429,9 @@ async fn a_wrong_password_is_reported_by_a_part_of_its_hash() {
         assert_eq!((event.operation, event.outcome), ("authenticate", "failure"));
         assert_eq!(event.details["partial_password_hash"].as_str().unwrap().len(), 5);
         let refused = async |password: &str| {
-            let moment = case.identity.foundation.freshness.observe().await.unwrap();
-            let user = case.identity.find_user(moment, &id).await.unwrap();
-            case.identity.authenticate_password(moment, user, password.into(), None).await.unwrap_err()
+            let as_of = case.identity.foundation.observe().await.unwrap();
+            let user = case.identity.find_user(as_of.moment, &id).await.unwrap();
+            case.identity.authenticate_password(as_of, user, password.into(), None).await.unwrap_err()
         };
         assert_eq!(refused("wrong").await.partial_password_hash, event_hash(&event));
         let disabled = refused("pw").await;
@@ -711,11 +711,11 @@ async fn cve_2018_20170_an_unknown_user_costs_a_hash() {
         let identity = Identity::new(Foundation { time, ..foundation(db, config) }).unwrap();
         // That a hash is made shows where making one fails.
         let too_long = || Password::new("x".repeat(73));
-        let moment = identity.foundation.freshness.observe().await.unwrap();
-        let error = identity.authenticate_password(moment, None, too_long(), None).await.unwrap_err();
+        let as_of = identity.foundation.observe().await.unwrap();
+        let error = identity.authenticate_password(as_of, None, too_long(), None).await.unwrap_err();
         let error = Error::from(error);
         assert_eq!(error.kind, ErrorKind::ForbiddenOpen);
-        let error = identity.authenticate_password(moment, None, "short".into(), None).await.unwrap_err();
+        let error = identity.authenticate_password(as_of, None, "short".into(), None).await.unwrap_err();
         let error = Error::from(error);
         assert_eq!(error.kind, ErrorKind::Unauthorized);
     })

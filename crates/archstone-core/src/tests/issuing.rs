@@ -7,7 +7,7 @@ use archstone_db::tables::User as UserTable;
 use archstone_db::testing::Way;
 use chrono::NaiveDate;
 use sea_query::{Expr, ExprTrait as _, Query as Sql};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::login::{application_credential, with_credential};
 use super::{Cloud, allowed, authenticate, kind, log_in, on_each_cloud};
@@ -40,6 +40,43 @@ async fn last_active(cloud: &Cloud, core: &Core) -> Option<NaiveDate> {
 
 async fn patch(core: &Core, cloud: &Cloud, patch: UserPatch) {
     core.cascade.update_user(&allowed(), &cloud.alice, patch).await.unwrap();
+}
+
+/// What a login costs when it was made before: statements, readings of the clock, and hashes.
+async fn costs(core: &Core, login: impl AsyncFn() -> Option<ErrorKind>) -> (u64, u64, u64) {
+    assert_eq!(login().await, None);
+    let counted = || (core.db().statements(), core.db().clock().reads(), core.identity.compared_passwords());
+    let before = counted();
+    assert_eq!(login().await, None);
+    let after = counted();
+    (after.0 - before.0, after.1 - before.1, after.2 - before.2)
+}
+
+#[tokio::test]
+async fn a_login_that_was_made_before_asks_for_nothing_but_the_clock() {
+    on_each_cloud(async |cloud| {
+        let core = cloud.node_with("node", LOCKOUT).await;
+        application_credential(cloud, &core, "secret").await;
+        let by_id = json!({"project": {"id": &*cloud.work}});
+        let domain = json!({"name": "Default"});
+        let by_name = json!({"project": {"name": "work", "domain": domain}});
+        let unscoped = log_in(&core, "alice", "pw", json!("unscoped")).await.unwrap().text;
+        let password = |user: Value| json!({"methods": ["password"], "password": {"user": user}});
+        let owner = json!({"id": &*cloud.alice});
+        for (identity, scope) in [
+            (password(json!({"id": &*cloud.alice, "password": "pw"})), by_id.clone()),
+            (password(json!({"name": "alice", "domain": domain, "password": "pw"})), by_name.clone()),
+            (password(json!({"name": "alice", "domain": domain, "password": "pw"})), json!("unscoped")),
+            (json!({"methods": ["token"], "token": {"id": unscoped}}), by_id),
+            (json!({"methods": ["token"], "token": {"id": unscoped}}), by_name),
+            (with_credential(&json!({"id": "cred", "secret": "secret"})), Value::Null),
+            (with_credential(&json!({"name": "name", "user": owner, "secret": "secret"})), Value::Null),
+        ] {
+            let login = async || kind(authenticate(&core, identity.clone(), scope.clone()).await);
+            assert_eq!(costs(&core, login).await, (0, 1, 0), "{identity} {scope}");
+        }
+    })
+    .await;
 }
 
 const REFUSED: Option<ErrorKind> = Some(ErrorKind::Unauthorized);
@@ -274,6 +311,8 @@ async fn without_the_database_nobody_logs_in_and_all_are_told_at_once() {
             );
         }
         assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+        assert!(core.identity.write_activity().await.is_err());
+        assert!(core.identity.was_active_on(&cloud.alice, cloud.time.now().naive().date()), "it waits to be written");
         assert_eq!(enter(&cloud.node("other").await, "alice", "pw").await, None);
     })
     .await;

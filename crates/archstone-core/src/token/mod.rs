@@ -23,7 +23,7 @@ use crate::authz::{Allowed, Caller, Delegation, Scope};
 use crate::catalog::{Catalog, CatalogService, RenderCatalog};
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::Event;
-use crate::foundation::Foundation;
+use crate::foundation::{AsOf, Foundation};
 use crate::freshness::{Moment, Ref};
 use crate::id::{DomainId, ProjectId, TrustId, UserId};
 use crate::identity::{Identity, User};
@@ -452,7 +452,13 @@ impl Token {
     /// [`ErrorKind::Unauthorized`] if the user has no role in the scope, [`ErrorKind::Forbidden`] if the trust is not
     /// the user's, or its trustor has lost a role.
     pub async fn issue(&self, new: NewToken) -> Result<IssuedToken> {
-        let now = self.foundation.time.now();
+        self.issue_as_of(new, self.foundation.observe().await?).await
+    }
+
+    /// Issues a token to somebody who has proven who it is as of then. It counts as issued at that time: what is revoked
+    /// while it is issued ends it, too.
+    pub(crate) async fn issue_as_of(&self, new: NewToken, as_of: AsOf) -> Result<IssuedToken> {
+        let AsOf { moment, time: now } = as_of;
         let default_expiry =
             || now.plus_seconds(i64::try_from(self.foundation.config.token.expiration).unwrap_or(i64::MAX)).truncated();
         let mut expires_at = new.expires_at.unwrap_or_else(default_expiry);
@@ -475,7 +481,6 @@ impl Token {
         };
         payload.app_cred_id = new.application_credential.as_ref().map(|(id, _)| id.to_string());
         payload.trust_id = new.trust.as_ref().map(|(id, _)| id.to_string());
-        let moment = self.foundation.freshness.observe().await?;
         let generation = self.provider.generation()?;
         let (text, issued_at) = self.provider.seal(&payload, now)?;
         let loaded = Box::pin(self.load(moment, payload, issued_at)).await?;
