@@ -60,35 +60,33 @@ pub(in crate::identity) async fn list_part(
     }
     select
         .expr_as(Expr::col((LocalTable::Table, LocalTable::Id)), "local_id")
-        .expr_as(Expr::col((LocalTable::Table, LocalTable::Name)), "local_name")
-        .expr_as(Expr::col((NonlocalTable::Table, NonlocalTable::Name)), "nonlocal_name");
-    // PostgreSQL merges the tables in the order of the ids, and would otherwise begin with the first one each time.
-    let on = |id: Expr| {
-        let later = after.map(|after| id.clone().gt(after));
-        Cond::all().add(id.equals((UserTable::Table, UserTable::Id))).add_option(later)
-    };
-    select
-        .left_join(LocalTable::Table, on(Expr::col((LocalTable::Table, LocalTable::UserId))))
-        .left_join(NonlocalTable::Table, on(Expr::col((NonlocalTable::Table, NonlocalTable::UserId))));
+        .expr_as(Expr::col((LocalTable::Table, LocalTable::Name)), "local_name");
+    // PostgreSQL merges the two in the order of the ids, and would otherwise begin with the first one each time. Not so
+    // for a third table, for which MariaDB would give up the order, and read all.
+    let local = (LocalTable::Table, LocalTable::UserId);
+    let on = Cond::all()
+        .add(Expr::col(local).equals((UserTable::Table, UserTable::Id)))
+        .add_option(after.map(|after| Expr::col(local).gt(after)));
+    select.left_join(LocalTable::Table, on);
     next_part(&mut select, (UserTable::Table, UserTable::Id), after, most);
     let mut users = db.fetch_all(&select).await?.iter().map(user_from).collect::<Result<Vec<_>, _>>()?;
     if users.is_empty() {
         return Ok(users);
     }
-    let nameless = users.iter().filter(|user| user.kind == UserKind::Federated);
-    let nameless = nameless.map(|user| user.id.to_string()).collect();
+    let nameless: Vec<String> =
+        users.iter().filter(|user| user.local_id.is_none()).map(|user| user.id.to_string()).collect();
     let (expiries, mut options, mut names) = futures::try_join!(
         current_expiries(db, &users),
         options_of(db, &users, density),
-        names_of_providers(db, nameless)
+        names_elsewhere(db, &nameless)
     )?;
     for user in &mut users {
         user.password_expires_at = user.local_id.and_then(|id| expiries.get(&id)).copied().flatten();
         if let Some(options) = options.remove(&*user.id) {
             user.options = options;
         }
-        if let Some(name) = names.remove(&*user.id) {
-            user.name = name;
+        if let Some((kind, name)) = names.remove(&*user.id) {
+            (user.kind, user.name) = (kind, name);
         }
     }
     Ok(users)
@@ -103,24 +101,22 @@ pub(in crate::identity) async fn list_user_names(db: &Db, ids: &[UserId]) -> Res
         select
             .columns([user_id, (UserTable::Table, UserTable::DomainId)])
             .expr_as(Expr::col((LocalTable::Table, LocalTable::Name)), "local_name")
-            .expr_as(Expr::col((NonlocalTable::Table, NonlocalTable::Name)), "nonlocal_name")
             .from(UserTable::Table)
             .left_join(LocalTable::Table, Expr::col((LocalTable::Table, LocalTable::UserId)).equals(user_id))
-            .left_join(NonlocalTable::Table, Expr::col((NonlocalTable::Table, NonlocalTable::UserId)).equals(user_id))
             .and_where(Expr::col(user_id).is_in(ids.iter().map(|id| &**id)));
         let start = named.len();
         let mut nameless = Vec::new();
         for row in db.fetch_all(&select).await? {
             let id: String = row.get("id")?;
-            let (kind, name) = name_from(&row)?;
-            if kind == UserKind::Federated {
+            let name: Option<String> = row.get("local_name")?;
+            if name.is_none() {
                 nameless.push(id.clone());
             }
-            named.push((UserId::from(id), row.get::<String>("domain_id")?.into(), name));
+            named.push((UserId::from(id), row.get::<String>("domain_id")?.into(), name.unwrap_or_default()));
         }
-        let mut of_providers = names_of_providers(db, nameless).await?;
+        let mut elsewhere = names_elsewhere(db, &nameless).await?;
         for (id, _, name) in named.iter_mut().skip(start) {
-            if let Some(given) = of_providers.remove(&**id) {
+            if let Some((_, given)) = elsewhere.remove(&**id) {
                 *name = given;
             }
         }
@@ -129,7 +125,7 @@ pub(in crate::identity) async fn list_user_names(db: &Db, ids: &[UserId]) -> Res
 }
 
 fn user_from(row: &Row) -> Result<ListedUser, DbError> {
-    let (kind, name) = name_from(row)?;
+    let local_name: Option<String> = row.get("local_name")?;
     let last_active = match row.get::<Option<NaiveDate>>("last_active_at")? {
         Some(day) => Some(day),
         None => row.get::<Option<NaiveDateTime>>("created_at")?.map(|moment| moment.date()),
@@ -145,23 +141,12 @@ fn user_from(row: &Row) -> Result<ListedUser, DbError> {
             Value::Object(extra) => extra,
             _ => Map::new(),
         },
-        kind,
-        name,
+        kind: if local_name.is_some() { UserKind::Local } else { UserKind::Federated },
+        name: local_name.unwrap_or_default(),
         options: UserOptions::default(),
         password_expires_at: None,
         local_id: row.get("local_id")?,
     })
-}
-
-/// The first of the names that a user can have, and whose it is; that of a provider is not in the row.
-fn name_from(row: &Row) -> Result<(UserKind, String), DbError> {
-    if let Some(name) = row.get("local_name")? {
-        return Ok((UserKind::Local, name));
-    }
-    match row.get("nonlocal_name")? {
-        Some(name) => Ok((UserKind::Nonlocal, name)),
-        None => Ok((UserKind::Federated, String::new())),
-    }
 }
 
 /// When the last password of each local user expires.
@@ -217,21 +202,31 @@ async fn options_of(db: &Db, users: &[ListedUser], density: Density) -> Result<H
     Ok(options)
 }
 
-/// The names of users whom only identity providers name: the first one that each was given.
-async fn names_of_providers(db: &Db, nameless: Vec<String>) -> Result<HashMap<String, String>> {
+/// The names of users who are not local: what a directory calls them, else what an identity provider called them first.
+async fn names_elsewhere(db: &Db, nameless: &[String]) -> Result<HashMap<String, (UserKind, String)>> {
     let mut names = HashMap::new();
     if nameless.is_empty() {
         return Ok(names);
     }
-    let mut select = Sql::select();
-    select
+    let ids = || nameless.iter().map(String::as_str);
+    let (mut nonlocal, mut federated) = (Sql::select(), Sql::select());
+    nonlocal
+        .columns([NonlocalTable::UserId, NonlocalTable::Name])
+        .from(NonlocalTable::Table)
+        .and_where(Expr::col(NonlocalTable::UserId).is_in(ids()));
+    federated
         .columns([FederatedTable::UserId, FederatedTable::DisplayName])
         .from(FederatedTable::Table)
-        .and_where(Expr::col(FederatedTable::UserId).is_in(nameless))
+        .and_where(Expr::col(FederatedTable::UserId).is_in(ids()))
         .order_by(FederatedTable::Id, Order::Desc);
-    for row in db.fetch_all(&select).await? {
-        // The first one comes last, and stays.
-        names.insert(row.get("user_id")?, row.get::<Option<String>>("display_name")?.unwrap_or_default());
+    let (nonlocal, federated) = futures::try_join!(db.fetch_all(&nonlocal), db.fetch_all(&federated))?;
+    // What comes later stays: the first one of the providers', and before it the directory's.
+    for row in federated {
+        let name = row.get::<Option<String>>("display_name")?.unwrap_or_default();
+        names.insert(row.get("user_id")?, (UserKind::Federated, name));
+    }
+    for row in nonlocal {
+        names.insert(row.get("user_id")?, (UserKind::Nonlocal, row.get("name")?));
     }
     Ok(names)
 }
