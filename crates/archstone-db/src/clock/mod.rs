@@ -69,6 +69,10 @@ pub struct Change {
 }
 
 /// Where the task that answers all who ask gets its answers: the database, or in a test a model of one.
+#[cfg_attr(
+    not(any(test, feature = "testing")),
+    expect(unreachable_pub, reason = "only tests of other crates make readings of their own")
+)]
 pub trait Readings: Send {
     /// Reads the clock now.
     fn read(&mut self) -> impl Future<Output = Result<Arc<ClockReading>, DbError>> + Send;

@@ -71,7 +71,7 @@ impl App {
         }
         let cors = Cors::new(&core.config.cors);
         let gate = Gate::new(core.config.archstone.max_requests);
-        Ok(App { core, router, schemas: Arc::new(Schemas::new()), cors, gate })
+        Ok(App { core, router, schemas: Arc::new(Schemas::default()), cors, gate })
     }
 
     /// Answers one request. Never fails: what goes wrong is an answer too.

@@ -109,7 +109,7 @@ fn each_route_of_the_reference_is_there() {
 
 #[test]
 fn each_schema_that_a_route_names_exists() {
-    let schemas = Schemas::new();
+    let schemas = Schemas::default();
     for route in routes().routes {
         for schema in [route.query_schema, route.body_schema].into_iter().flatten() {
             assert!(schemas.contains(schema), "{} {} names {schema}", route.method, route.path);
