@@ -43,7 +43,7 @@ def pytest_collection_modifyitems(config, items):
     Keep together, on one worker, the tests that share a server: those of one file and parameters.
     """
     if not config.getoption("--long"):
-        config.hook.pytest_deselected([item for item in items if item.get_closest_marker("long")])
+        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("long")])
         items[:] = [item for item in items if not item.get_closest_marker("long")]
     for item in items:
         if item.get_closest_marker("xdist_group"):

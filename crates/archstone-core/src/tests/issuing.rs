@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use archstone_db::Dialect;
 use archstone_db::Query as _;
 use archstone_db::tables::User as UserTable;
 use archstone_db::testing::Way;
@@ -73,7 +74,9 @@ async fn a_login_that_was_made_before_asks_for_nothing_but_the_clock() {
             (with_credential(&json!({"name": "name", "user": owner, "secret": "secret"})), Value::Null),
         ] {
             let login = async || kind(authenticate(&core, identity.clone(), scope.clone()).await);
-            assert_eq!(costs(&core, login).await, (0, 1, 0), "{identity} {scope}");
+            // On SQLite its index of the log tells without a statement that nothing was written.
+            let readings = u64::from(cloud.database.db.dialect() != Dialect::Sqlite);
+            assert_eq!(costs(&core, login).await, (0, readings, 0), "{identity} {scope}");
         }
     })
     .await;
