@@ -35,7 +35,6 @@ ACCEPTED = [
     Accepted("some odd queries let a Python exception escape: 500, where the list is meant", r"^GET .*\?", statuses={(500, 200)}),
     Accepted("an empty blob of a credential lets a Python exception escape: 500", "^PATCH /v3/credentials", '"blob": ""', {(500, 200)}),
     Accepted("texts that people read are our own", r"^GET /v3/limits/model"),
-    Accepted("a policy that is not named cannot be changed or deleted: 405, where Python misses an argument", "^(DELETE|PATCH) /v3/policies$", statuses={(400, 405)}),
     Accepted("a negative limit is no limit, where Python cuts that many entries off the end", r"[?&]limit=-1"),
     Accepted("password_expires_at looks at the current password, not at former ones", r"password_expires_at=(lt|gt):20"),
     Accepted(

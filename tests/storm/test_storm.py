@@ -39,19 +39,23 @@ def nodes(program, db, tmp_path):
         database.close()
 
 
+def break_clock(database, db):
+    connection = database.connect(None if db == "sqlite" else database.name)
+    for statement in STANDS_STILL[db]:
+        connection.cursor().execute(statement)
+    connection.commit()
+    connection.close()
+
+
 def test_no_answer_is_from_before_a_write(nodes):
     with Storm(nodes, 8) as storm:
         assert_right(storm, storm.finish())
 
 
 def test_a_clock_that_stands_still_is_found_out(nodes, db):
-    database = nodes[0].database
-    connection = database.connect(None if db == "sqlite" else database.name)
-    for statement in STANDS_STILL[db]:
-        connection.cursor().execute(statement)
-    connection.commit()
-    connection.close()
-    with Storm(nodes, 4) as storm:
+    # Once it has begun: who was given a role a moment ago could not even log in.
+    with Storm(nodes, 6) as storm:
+        break_clock(nodes[0].database, db)
         report = storm.finish()
     assert report["stale"] > 10, report
     assert storm.process.returncode == 1
